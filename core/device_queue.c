@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Queue registers with their one guard, starting and stopping queues, and what a back-end calls.
+ */
+#include "device_internal.h"
+
+#include <errno.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_ring.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+static struct vio_device_queue *queue_at(const struct vio_device *dev, uint32_t index)
+{
+	return index < dev->n_queues ? &dev->queues[index] : NULL;
+}
+
+/* ---- life -------------------------------------------------------------------------------------
+ */
+
+void vio_device_queue_defaults(struct vio_device *dev, struct vio_device_queue *dq)
+{
+	dq->regs = (struct vio_queue_regs){.size = dev->queue_size, .max_size = dev->queue_size};
+	dq->frozen = (struct vio_queue_config){0};
+}
+
+int vio_device_queues_alloc(struct vio_device *dev)
+{
+	dev->queues = calloc(dev->n_queues ? dev->n_queues : 1, sizeof(*dev->queues));
+	if (!dev->queues)
+		return -ENOMEM;
+	for (uint16_t i = 0; i < dev->n_queues; i++)
+		dev->queues[i].kick_fd = -1;
+	for (uint16_t i = 0; i < dev->n_queues; i++) {
+		struct vio_device_queue *dq = &dev->queues[i];
+
+		dq->q.index = i;
+		vio_device_queue_defaults(dev, dq);
+		dq->kick_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+		if (dq->kick_fd < 0) {
+			int r = -errno;
+
+			vio_device_queues_free(dev);
+			return r;
+		}
+	}
+	return 0;
+}
+
+void vio_device_queues_free(struct vio_device *dev)
+{
+	for (uint16_t i = 0; i < dev->n_queues; i++)
+		if (dev->queues[i].kick_fd >= 0)
+			close(dev->queues[i].kick_fd);
+	free(dev->queues);
+	dev->queues = NULL;
+}
+
+/* ---- starting and stopping: busy thread, lock not held ------------------------------------------
+ */
+
+static void queue_start(struct vio_device *dev, struct vio_device_queue *dq)
+{
+	int r;
+
+	if (dq->running || !dq->regs.enabled)
+		return;
+	r = dev->backend->ops->queue_start(dev->backend, dev, dq->q.index);
+	if (r < 0)
+		vio_device_fail(dev, "queue %u cannot start: error %d", dq->q.index, -r);
+	else
+		dq->running = true;
+}
+
+static void queue_stop(struct vio_device *dev, struct vio_device_queue *dq)
+{
+	if (!dq->running)
+		return;
+	dev->backend->ops->queue_stop(dev->backend, dev, dq->q.index);
+	dq->running = false;
+}
+
+void vio_device_queues_start(struct vio_device *dev)
+{
+	for (uint16_t i = 0; i < dev->n_queues; i++)
+		queue_start(dev, &dev->queues[i]);
+}
+
+void vio_device_queues_stop(struct vio_device *dev)
+{
+	for (uint16_t i = 0; i < dev->n_queues; i++)
+		queue_stop(dev, &dev->queues[i]);
+}
+
+int vio_device_set_mem(struct vio_device *dev, const struct vio_mem *mem)
+{
+	int r = 0;
+
+	pthread_mutex_lock(&dev->lock);
+	if (!vio_device_enter(dev)) {
+		pthread_mutex_unlock(&dev->lock);
+		return -EBUSY;
+	}
+	pthread_mutex_unlock(&dev->lock);
+	vio_device_queues_stop(dev);
+	dev->mem = mem;
+	for (uint16_t i = 0; i < dev->n_queues; i++) {
+		struct vio_device_queue *dq = &dev->queues[i];
+		int bad = dq->regs.enabled ? vio_queue_check(mem, &dq->frozen) : 0;
+
+		if (bad < 0)
+			vio_device_fail(dev, "queue %u is not in the new memory map", i);
+		else if (dev->live)
+			queue_start(dev, dq);
+		r = r ? r : bad;
+	}
+	pthread_mutex_lock(&dev->lock);
+	vio_device_leave(dev);
+	pthread_mutex_unlock(&dev->lock);
+	return r;
+}
+
+/* ---- registers ---------------------------------------------------------------------------------
+ */
+
+void vio_device_queue_get(struct vio_device *dev, uint32_t index, struct vio_queue_regs *regs)
+{
+	struct vio_device_queue *dq = queue_at(dev, index);
+
+	*regs = (struct vio_queue_regs){0};
+	if (!dq)
+		return;
+	pthread_mutex_lock(&dev->lock);
+	*regs = dq->regs;
+	pthread_mutex_unlock(&dev->lock);
+}
+
+/* The one guard of queue registers (CVE-2026-5747): nothing of a running queue can be written. */
+static bool queue_writable(const struct vio_device *dev, const struct vio_device_queue *dq)
+{
+	return dq && dev->negotiated && !vio_device_failed(dev) && !dev->busy &&
+	       !dq->regs.enabled && !dq->regs.resetting;
+}
+
+static uint64_t with_lo(uint64_t v, uint32_t lo)
+{
+	return (v & ~UINT64_C(0xffffffff)) | lo;
+}
+
+static uint64_t with_hi(uint64_t v, uint32_t hi)
+{
+	return (v & UINT64_C(0xffffffff)) | (uint64_t)hi << 32;
+}
+
+static void queue_set(struct vio_device *dev, struct vio_device_queue *dq,
+		      enum vio_queue_field field, uint32_t value)
+{
+	struct vio_queue_regs *r = &dq->regs;
+
+	switch (field) {
+	case VIO_QUEUE_SIZE:
+		if (!vio_is_pow2(value) || value > r->max_size)
+			vio_device_fail_locked(dev,
+					       "queue %u: size %u is not a power of two up to %u",
+					       dq->q.index, value, r->max_size);
+		else
+			r->size = (uint16_t)value;
+		break;
+	case VIO_QUEUE_DESC_LO:
+		r->desc = with_lo(r->desc, value);
+		break;
+	case VIO_QUEUE_DESC_HI:
+		r->desc = with_hi(r->desc, value);
+		break;
+	case VIO_QUEUE_DRIVER_LO:
+		r->driver = with_lo(r->driver, value);
+		break;
+	case VIO_QUEUE_DRIVER_HI:
+		r->driver = with_hi(r->driver, value);
+		break;
+	case VIO_QUEUE_DEVICE_LO:
+		r->device = with_lo(r->device, value);
+		break;
+	case VIO_QUEUE_DEVICE_HI:
+		r->device = with_hi(r->device, value);
+		break;
+	}
+}
+
+void vio_device_queue_set(struct vio_device *dev, uint32_t index, enum vio_queue_field field,
+			  uint32_t value)
+{
+	struct vio_device_queue *dq = queue_at(dev, index);
+
+	pthread_mutex_lock(&dev->lock);
+	if (queue_writable(dev, dq))
+		queue_set(dev, dq, field, value);
+	pthread_mutex_unlock(&dev->lock);
+}
+
+static bool queue_freeze(struct vio_device *dev, struct vio_device_queue *dq)
+{
+	struct vio_queue_config cfg = {
+		.desc_gpa = dq->regs.desc,
+		.driver_gpa = dq->regs.driver,
+		.device_gpa = dq->regs.device,
+		.size = dq->regs.size,
+		.event_idx = vio_device_has(dev, VIRTIO_RING_F_EVENT_IDX),
+		.indirect = vio_device_has(dev, VIRTIO_RING_F_INDIRECT_DESC),
+	};
+	int r = vio_queue_check(dev->mem, &cfg);
+
+	if (r < 0) {
+		vio_device_fail_locked(dev, "queue %u enabled with rings %s", dq->q.index,
+				       r == -EFAULT ? "outside guest memory" : "misaligned");
+		return false;
+	}
+	dq->frozen = cfg;
+	dq->regs.enabled = true;
+	return true;
+}
+
+void vio_device_queue_enable(struct vio_device *dev, uint32_t index)
+{
+	struct vio_device_queue *dq = queue_at(dev, index);
+
+	pthread_mutex_lock(&dev->lock);
+	if (queue_writable(dev, dq) && vio_device_enter(dev)) {
+		if (queue_freeze(dev, dq) && dev->live) {
+			pthread_mutex_unlock(&dev->lock);
+			queue_start(dev, dq);
+			pthread_mutex_lock(&dev->lock);
+		}
+		vio_device_leave(dev);
+	}
+	pthread_mutex_unlock(&dev->lock);
+}
+
+void vio_device_queue_disable(struct vio_device *dev, uint32_t index)
+{
+	struct vio_device_queue *dq = queue_at(dev, index);
+
+	pthread_mutex_lock(&dev->lock);
+	if (dq && dq->regs.enabled && !dev->busy && vio_device_enter(dev)) {
+		pthread_mutex_unlock(&dev->lock);
+		queue_stop(dev, dq);
+		pthread_mutex_lock(&dev->lock);
+		dq->regs.enabled = false;
+		vio_device_leave(dev);
+	}
+	pthread_mutex_unlock(&dev->lock);
+}
+
+/* "Virtqueue Reset": BASIC-DEV-014 .. BASIC-DEV-016 */
+void vio_device_queue_reset(struct vio_device *dev, uint32_t index)
+{
+	struct vio_device_queue *dq = queue_at(dev, index);
+
+	pthread_mutex_lock(&dev->lock);
+	if (dq && !dev->busy && vio_device_has(dev, VIRTIO_F_RING_RESET) && vio_device_enter(dev)) {
+		dq->regs.resetting = true;
+		pthread_mutex_unlock(&dev->lock);
+		queue_stop(dev, dq);
+		if (dev->transport->ops->queue_reset)
+			dev->transport->ops->queue_reset(dev->transport, dq->q.index);
+		pthread_mutex_lock(&dev->lock);
+		vio_device_queue_defaults(dev, dq);
+		vio_device_leave(dev);
+	}
+	pthread_mutex_unlock(&dev->lock);
+}
+
+/* ---- kicks and interrupts: no lock --------------------------------------------------------------
+ */
+
+void vio_device_kick(struct vio_device *dev, uint32_t index)
+{
+	struct vio_device_queue *dq = queue_at(dev, index);
+	uint64_t one = 1;
+	ssize_t n;
+
+	if (!dq || !(dev->status & VIRTIO_CONFIG_S_DRIVER_OK))
+		return;
+	/* Fails only when the counter is full, and then the kick is there already. */
+	n = write(dq->kick_fd, &one, sizeof(one));
+	(void)n;
+}
+
+int vio_device_kick_fd(const struct vio_device *dev, uint32_t index)
+{
+	struct vio_device_queue *dq = queue_at(dev, index);
+
+	return dq ? dq->kick_fd : -1;
+}
+
+void vio_device_publish(struct vio_device *dev, struct vio_queue *q)
+{
+	if (vio_queue_publish(q) && dev->transport)
+		dev->transport->ops->queue_interrupt(dev->transport, q->index);
+}
+
+int vio_device_pop(struct vio_device *dev, struct vio_queue *q, struct vio_chain **out)
+{
+	int r;
+
+	if (vio_device_failed(dev))
+		return 0;
+	r = vio_queue_pop(q, out);
+	if (VIO_UNLIKELY(r < 0)) {
+		vio_device_fail(dev, "queue %u: %s", q->index, q->fault);
+		return 0;
+	}
+	return r;
+}
+
+/* ---- back-end's side: loop thread
+ * ---------------------------------------------------------------- */
+
+struct vio_queue *vio_device_queue(struct vio_device *dev, uint16_t index)
+{
+	return &dev->queues[index].q;
+}
+
+int vio_device_queue_begin(struct vio_device *dev, uint16_t index, struct vio_loop *loop)
+{
+	struct vio_device_queue *dq = &dev->queues[index];
+	int r = vio_queue_start(&dq->q, dev->mem, &dq->frozen, dev->slot_size);
+
+	if (r < 0)
+		return r;
+	if (dev->ops->queue_start) {
+		r = dev->ops->queue_start(dev, &dq->q, loop);
+		if (r < 0) {
+			vio_queue_stop(&dq->q);
+			return r;
+		}
+	}
+	dq->begun = true;
+	return 0;
+}
+
+void vio_device_queue_end(struct vio_device *dev, uint16_t index)
+{
+	struct vio_device_queue *dq = &dev->queues[index];
+
+	if (!dq->begun)
+		return;
+	if (dev->ops->queue_stop)
+		dev->ops->queue_stop(dev, &dq->q);
+	dq->frozen.next_avail = vio_queue_stop(&dq->q);
+	dq->begun = false;
+}
+
+bool vio_device_queue_run(struct vio_device *dev, uint16_t index)
+{
+	struct vio_device_queue *dq = &dev->queues[index];
+
+	return dq->begun && !vio_device_failed(dev) && dev->ops->queue_run(dev, &dq->q);
+}

@@ -1,0 +1,468 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The split virtqueue. Every barrier between this device and the driver is in this file:
+ *
+ *   avail->idx   load-acquire: the ring entries and descriptors behind it are read after it
+ *   used->idx    store-release: the used elements are visible before it
+ *   full fence   after publishing used->idx, before reading used_event or avail->flags; pairs with
+ *                the driver's fence between writing used_event and reading used->idx
+ *   full fence   after arming kicks, before looking at avail->idx again; pairs with the driver's
+ *                fence between writing avail->idx and reading avail_event or used->flags
+ */
+#include <viodm/queue.h>
+
+#include <endian.h>
+#include <errno.h>
+#include <linux/virtio_ring.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CHAIN_MAX_BYTES (UINT64_C(1) << 32) /* SPLIT-DRV: no chain is longer than 2^32 bytes */
+
+static uint16_t load16(const __virtio16 *p)
+{
+	return le16toh(__atomic_load_n((const uint16_t *)p, __ATOMIC_RELAXED));
+}
+
+static uint16_t load16_acquire(const __virtio16 *p)
+{
+	return le16toh(__atomic_load_n((const uint16_t *)p, __ATOMIC_ACQUIRE));
+}
+
+static void store16(__virtio16 *p, uint16_t v)
+{
+	__atomic_store_n((uint16_t *)p, htole16(v), __ATOMIC_RELAXED);
+}
+
+static void store16_release(__virtio16 *p, uint16_t v)
+{
+	__atomic_store_n((uint16_t *)p, htole16(v), __ATOMIC_RELEASE);
+}
+
+static __virtio16 *used_event(struct vio_queue *q)
+{
+	return &q->avail->ring[q->size];
+}
+
+static __virtio16 *avail_event(struct vio_queue *q)
+{
+	return (__virtio16 *)(void *)&q->used->ring[q->size];
+}
+
+static __attribute__((cold)) int queue_fault(struct vio_queue *q, const char *rule)
+{
+	q->fault = rule;
+	return -EPROTO;
+}
+
+/* ---- start and stop ---------------------------------------------------------------------------
+ */
+
+static size_t avail_bytes(uint16_t size)
+{
+	return sizeof(struct vring_avail) + (size + 1u) * sizeof(__virtio16);
+}
+
+static size_t used_bytes(uint16_t size)
+{
+	return sizeof(struct vring_used) + size * sizeof(struct vring_used_elem) +
+	       sizeof(__virtio16);
+}
+
+int vio_queue_check(const struct vio_mem *mem, const struct vio_queue_config *cfg)
+{
+	if (!vio_is_pow2(cfg->size) || cfg->size > VIO_QUEUE_MAX_SIZE)
+		return -EINVAL;
+	if (cfg->desc_gpa % VRING_DESC_ALIGN_SIZE || cfg->driver_gpa % VRING_AVAIL_ALIGN_SIZE ||
+	    cfg->device_gpa % VRING_USED_ALIGN_SIZE)
+		return -EINVAL;
+	if (!vio_mem_ptr(mem, cfg->desc_gpa, cfg->size * sizeof(struct vring_desc)) ||
+	    !vio_mem_ptr(mem, cfg->driver_gpa, avail_bytes(cfg->size)) ||
+	    !vio_mem_ptr(mem, cfg->device_gpa, used_bytes(cfg->size)))
+		return -EFAULT;
+	return 0;
+}
+
+static void queue_clear(struct vio_queue *q)
+{
+	struct vio_queue keep = *q;
+
+	memset(q, 0, sizeof(*q));
+	q->index = keep.index;
+	q->device_data = keep.device_data;
+	q->backend_data = keep.backend_data;
+}
+
+/*
+ * Vectors per chain: one per descriptor of the longest chain, and one more for each border between
+ * regions that the buffers of one chain may lie across. An odd number of cache lines apart, so that
+ * the slots' vectors do not all fall into the same cache sets.
+ */
+static size_t slot_iovs(const struct vio_mem *mem, uint16_t size)
+{
+	size_t per_line = 64 / sizeof(struct iovec);
+
+	return vio_round_up(size + mem->n, 2 * per_line) + per_line;
+}
+
+static int slots_alloc(struct vio_queue *q, size_t slot_size)
+{
+	size_t n_iov = slot_iovs(q->mem, q->size);
+
+	q->slot_size = vio_round_up(slot_size, 64);
+	q->slots = aligned_alloc(64, q->size * q->slot_size);
+	/* Not touched until used: a queue whose chains are short costs little real memory. */
+	q->iovs = calloc(q->size * n_iov, sizeof(struct iovec));
+	if (!q->slots || !q->iovs) {
+		free(q->slots);
+		free(q->iovs);
+		return -ENOMEM;
+	}
+	memset(q->slots, 0, q->size * q->slot_size);
+	for (uint16_t i = 0; i < q->size; i++) {
+		struct vio_chain *c = (struct vio_chain *)(void *)(q->slots + i * q->slot_size);
+
+		c->iov = q->iovs + i * n_iov;
+		c->head = i;
+	}
+	return 0;
+}
+
+static void set_kicks_off(struct vio_queue *q, bool off)
+{
+	q->kicks_off = off;
+	store16(&q->used->flags, off ? VRING_USED_F_NO_NOTIFY : 0);
+}
+
+int vio_queue_start(struct vio_queue *q, const struct vio_mem *mem,
+		    const struct vio_queue_config *cfg, size_t slot_size)
+{
+	int r = vio_queue_check(mem, cfg);
+
+	if (r < 0)
+		return r;
+	queue_clear(q);
+	q->mem = mem;
+	q->size = cfg->size;
+	q->mask = cfg->size - 1;
+	q->event_idx = cfg->event_idx;
+	q->indirect = cfg->indirect;
+	q->desc = vio_mem_ptr(mem, cfg->desc_gpa, q->size * sizeof(struct vring_desc));
+	q->avail = vio_mem_ptr(mem, cfg->driver_gpa, avail_bytes(q->size));
+	q->used = vio_mem_ptr(mem, cfg->device_gpa, used_bytes(q->size));
+	q->next_avail = q->shadow_avail = cfg->next_avail;
+	/* Nothing is in flight at start: as many chains were used as were taken. */
+	q->used_idx = q->published = cfg->next_avail;
+	r = slots_alloc(q, slot_size);
+	if (r < 0) {
+		queue_clear(q);
+		return r;
+	}
+	set_kicks_off(q, false);
+	q->started = true;
+	return 0;
+}
+
+uint16_t vio_queue_stop(struct vio_queue *q)
+{
+	uint16_t next = q->next_avail;
+
+	free(q->slots);
+	free(q->iovs);
+	queue_clear(q);
+	return next;
+}
+
+/* ---- pop ---------------------------------------------------------------------------------------
+ */
+
+/* A descriptor, copied out of guest memory once; nothing is read from there again. */
+struct desc {
+	uint64_t addr;
+	uint32_t len;
+	uint16_t flags;
+	uint16_t next;
+};
+
+/* What the walker has gathered of one chain so far. */
+struct walk {
+	struct iovec *iov;	/* next to fill */
+	struct iovec *writable; /* first device-writable one, or NULL */
+	uint64_t bytes;
+	uint64_t readable; /* bytes before the first device-writable one */
+	uint32_t left;	   /* descriptors this chain may still have */
+	uint32_t spare;	   /* vectors left for buffers that cross region borders */
+};
+
+/* The asm statement keeps the compiler from fetching a word twice. Any alignment. */
+static inline struct desc desc_copy(const void *p)
+{
+	uint64_t lo, hi;
+
+	memcpy(&lo, p, 8);
+	memcpy(&hi, (const char *)p + 8, 8);
+	__asm__ volatile("" : "+r"(lo), "+r"(hi));
+	hi = le64toh(hi);
+	return (struct desc){.addr = le64toh(lo),
+			     .len = (uint32_t)hi,
+			     .flags = (uint16_t)(hi >> 32),
+			     .next = (uint16_t)(hi >> 48)};
+}
+
+/* The buffer is not all in the region used last: find its region, or split it over several. */
+static __attribute__((noinline)) int walk_add_slow(struct vio_queue *q, struct walk *w,
+						   uint64_t addr, uint64_t len)
+{
+	for (;;) {
+		const struct vio_mem_region *r = vio_mem_find(q->mem, addr);
+		uint64_t off, part;
+
+		if (!r)
+			return queue_fault(q, "buffer outside guest memory");
+		q->hot_gpa = r->gpa;
+		q->hot_size = r->size;
+		q->hot_hva = r->hva;
+		off = addr - r->gpa;
+		part = len < r->size - off ? len : r->size - off;
+		*w->iov++ = (struct iovec){.iov_base = q->hot_hva + off, .iov_len = part};
+		if (part == len)
+			return 0;
+		if (w->spare-- == 0)
+			return queue_fault(q, "buffers cross too many memory regions");
+		addr += part; /* to 0 at the end of the address space */
+		len -= part;
+		if (addr == 0)
+			return queue_fault(q, "buffer wraps around the address space");
+	}
+}
+
+static inline __attribute__((always_inline)) int walk_add(struct vio_queue *q, struct walk *w,
+							  const struct desc *d)
+{
+	uint64_t off = d->addr - q->hot_gpa;
+
+	if (d->flags & VRING_DESC_F_WRITE) {
+		if (!w->writable) {
+			w->writable = w->iov;
+			w->readable = w->bytes;
+		}
+	} else if (VIO_UNLIKELY(w->writable)) {
+		return queue_fault(q, "device-readable buffer after a device-writable one");
+	}
+	w->bytes += d->len;
+	if (VIO_UNLIKELY(off >= q->hot_size || d->len > q->hot_size - off))
+		return walk_add_slow(q, w, d->addr, d->len);
+	*w->iov++ = (struct iovec){.iov_base = q->hot_hva + off, .iov_len = d->len};
+	return 0;
+}
+
+/* Where the entries of an indirect table are; `table` NULL: it lies across memory regions. */
+struct indirect {
+	uint64_t gpa;
+	const char *table;
+	uint32_t n;
+};
+
+static const void *indirect_entry(const struct vio_queue *q, const struct indirect *t, uint32_t i)
+{
+	if (VIO_LIKELY(t->table != NULL))
+		return t->table + i * sizeof(struct vring_desc);
+	return vio_mem_ptr(q->mem, t->gpa + i * sizeof(struct vring_desc),
+			   sizeof(struct vring_desc));
+}
+
+/* "Indirect Descriptors": `d` refers to a table; walk that. */
+static int walk_indirect(struct vio_queue *q, struct walk *w, const struct desc *d)
+{
+	struct indirect t = {.gpa = d->addr, .n = d->len / sizeof(struct vring_desc)};
+	uint64_t off = d->addr - q->hot_gpa;
+	uint32_t i = 0;
+
+	if (!q->indirect)
+		return queue_fault(q, "indirect descriptor without VIRTIO_F_INDIRECT_DESC");
+	if (d->flags & VRING_DESC_F_NEXT)
+		return queue_fault(q, "indirect descriptor with the next flag");
+	if (d->len == 0 || d->len % sizeof(struct vring_desc))
+		return queue_fault(q, "indirect table length is not a multiple of 16");
+	if (VIO_LIKELY(off < q->hot_size && d->len <= q->hot_size - off))
+		t.table = q->hot_hva + off;
+	else
+		t.table = vio_mem_ptr(q->mem, d->addr, d->len);
+	for (;;) {
+		const void *p = indirect_entry(q, &t, i);
+		struct desc e;
+		int r;
+
+		if (VIO_UNLIKELY(!p))
+			return queue_fault(q, "indirect table outside guest memory");
+		e = desc_copy(p);
+		if (VIO_UNLIKELY(e.flags & VRING_DESC_F_INDIRECT))
+			return queue_fault(q, "indirect descriptor inside an indirect table");
+		r = walk_add(q, w, &e);
+		if (VIO_UNLIKELY(r < 0))
+			return r;
+		if (!(e.flags & VRING_DESC_F_NEXT))
+			return 0;
+		if (VIO_UNLIKELY(--w->left == 0))
+			return queue_fault(q, "chain longer than the queue size");
+		i = e.next;
+		if (VIO_UNLIKELY(i >= t.n))
+			return queue_fault(q, "next index outside the indirect table");
+	}
+}
+
+static inline int walk_direct(struct vio_queue *q, struct walk *w, uint16_t i)
+{
+	for (;;) {
+		struct desc d = desc_copy(&q->desc[i]);
+		int r;
+
+		if (d.flags & VRING_DESC_F_INDIRECT)
+			return walk_indirect(q, w, &d);
+		r = walk_add(q, w, &d);
+		if (VIO_UNLIKELY(r < 0))
+			return r;
+		if (!(d.flags & VRING_DESC_F_NEXT))
+			return 0;
+		if (VIO_UNLIKELY(--w->left == 0))
+			return queue_fault(q, "chain longer than the queue size");
+		i = d.next;
+		if (VIO_UNLIKELY(i >= q->size))
+			return queue_fault(q, "next index outside the descriptor table");
+	}
+}
+
+static struct vio_chain *slot(struct vio_queue *q, uint16_t head)
+{
+	return (struct vio_chain *)(void *)(q->slots + head * q->slot_size);
+}
+
+/* Reads the driver's index. 1: something is available, 0: nothing, -EPROTO. */
+static int queue_look(struct vio_queue *q)
+{
+	q->shadow_avail = load16_acquire(&q->avail->idx);
+	if ((uint16_t)(q->shadow_avail - q->next_avail) > q->size) {
+		q->shadow_avail = q->next_avail;
+		return queue_fault(q, "available index jumped by more than the queue size");
+	}
+	return q->shadow_avail != q->next_avail;
+}
+
+/* The ring looked empty: ask for a kick, then look again, or the kick for what came in between
+ * would be lost (SPLIT-IMP-009). */
+static int queue_rearm(struct vio_queue *q)
+{
+	if (q->event_idx)
+		store16(avail_event(q), q->next_avail);
+	else if (q->kicks_off)
+		set_kicks_off(q, false);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	return queue_look(q);
+}
+
+static __attribute__((noinline)) int queue_refill(struct vio_queue *q)
+{
+	int r;
+
+	if (!q->started)
+		return 0;
+	if (q->fault)
+		return -EPROTO;
+	r = queue_look(q);
+	if (r == 0 && !q->polled)
+		r = queue_rearm(q);
+	if (r == 1 && !q->event_idx && !q->kicks_off)
+		set_kicks_off(q, true);
+	return r;
+}
+
+bool vio_queue_pending(const struct vio_queue *q)
+{
+	return q->started && !q->fault && load16(&q->avail->idx) != q->next_avail;
+}
+
+bool vio_queue_arm(struct vio_queue *q)
+{
+	return q->started && !q->fault && queue_rearm(q) != 0;
+}
+
+/* Nothing more is popped: the next pop finds the ring empty and then the fault. */
+static __attribute__((cold)) int pop_fault(struct vio_queue *q, const char *rule)
+{
+	q->shadow_avail = q->next_avail;
+	return queue_fault(q, rule);
+}
+
+int vio_queue_pop(struct vio_queue *q, struct vio_chain **out)
+{
+	struct walk w = {0};
+	struct vio_chain *c;
+	uint16_t head;
+	int r;
+
+	if (q->next_avail == q->shadow_avail) {
+		r = queue_refill(q);
+		if (r <= 0)
+			return r;
+	}
+	head = load16(&q->avail->ring[q->next_avail & q->mask]);
+	if (VIO_UNLIKELY(head >= q->size))
+		return pop_fault(q, "head index outside the descriptor table");
+	c = slot(q, head);
+	if (VIO_UNLIKELY(c->busy))
+		return pop_fault(q, "head made available again while in flight");
+	w.iov = c->iov;
+	w.left = q->size;
+	w.spare = (uint32_t)q->mem->n;
+	r = walk_direct(q, &w, head);
+	if (VIO_UNLIKELY(r < 0 || w.bytes > CHAIN_MAX_BYTES))
+		return pop_fault(q, r < 0 ? q->fault : "chain of more than 2^32 bytes");
+	if (!w.writable) {
+		w.writable = w.iov;
+		w.readable = w.bytes;
+	}
+	c->n_readable = (uint32_t)(w.writable - c->iov);
+	c->n_writable = (uint32_t)(w.iov - w.writable);
+	c->readable_len = w.readable;
+	c->writable_len = w.bytes - w.readable;
+	c->busy = true;
+	q->next_avail++;
+	q->in_flight++;
+	*out = c;
+	return 1;
+}
+
+/* ---- push and publish --------------------------------------------------------------------------
+ */
+
+void vio_queue_push(struct vio_queue *q, struct vio_chain *chain, uint64_t len)
+{
+	struct vring_used_elem *e;
+
+	chain->busy = false;
+	q->in_flight--;
+	if (VIO_UNLIKELY(q->fault))
+		return;
+	if (len > chain->writable_len)
+		len = chain->writable_len;
+	if (len > UINT32_MAX)
+		len = UINT32_MAX;
+	e = &q->used->ring[q->used_idx & q->mask];
+	e->id = htole32(chain->head);
+	e->len = htole32((uint32_t)len);
+	q->used_idx++;
+}
+
+bool vio_queue_publish(struct vio_queue *q)
+{
+	uint16_t old = q->published;
+
+	if (q->used_idx == old || !q->started)
+		return false;
+	store16_release(&q->used->idx, q->used_idx);
+	q->published = q->used_idx;
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (q->event_idx)
+		return vring_need_event(load16(used_event(q)), q->used_idx, old);
+	return !(load16(&q->avail->flags) & VRING_AVAIL_F_NO_INTERRUPT);
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef VIODM_QUEUE_H
+#define VIODM_QUEUE_H
+
+/*
+ * A split virtqueue as the device sees it (virtio 1.4, "Split Virtqueues"): four verbs.
+ *
+ *   vio_queue_pop      take the next available descriptor chain, checked, as host iovecs
+ *   vio_queue_push     put it into the used ring
+ *   vio_queue_publish  make all pushed ones visible, learn whether to interrupt
+ *   (re-arm)           done by pop when it finds the ring empty
+ *
+ * All memory barriers of the project are in queue.c. Nothing here knows devices, threads or event
+ * loops; a queue is used by one thread at a time (its loop) and can be fuzzed and used alone.
+ *
+ * The driver is hostile: every index, length, flag and address read from guest memory is read once,
+ * copied, and checked. A driver that breaks a rule gets the queue `fault`ed: pop returns -EPROTO
+ * from then on, and nothing more is written to the ring.
+ */
+
+#include <sys/uio.h>
+
+#include <viodm/mem.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The largest queue size the split format allows. */
+#define VIO_QUEUE_MAX_SIZE 32768
+
+/*
+ * A popped descriptor chain. It lives at the start of the queue's request slot number `head` and
+ * stays valid until it is pushed. The device owns `iov` meanwhile and may shorten entries (iov.h).
+ * iov[0 .. n_readable) is device-readable, iov[n_readable .. n_readable + n_writable) is
+ * device-writable, both in chain order. One descriptor gives one entry, or more where it crosses a
+ * border between memory regions; a descriptor of length 0 gives an entry of length 0.
+ */
+struct vio_chain {
+	struct iovec *iov;
+	uint32_t n_readable;
+	uint32_t n_writable;
+	uint64_t readable_len; /* bytes; readable_len + writable_len <= 2^32 */
+	uint64_t writable_len;
+	uint16_t head;
+	bool busy; /* popped and not yet pushed; the queue's own */
+};
+
+/* What a queue is started with; the running queue keeps a copy that no register write reaches. */
+struct vio_queue_config {
+	uint64_t desc_gpa;   /* descriptor table, 16-byte aligned */
+	uint64_t driver_gpa; /* available ring, 2-byte aligned */
+	uint64_t device_gpa; /* used ring, 4-byte aligned */
+	uint16_t size;	     /* power of two, 1 .. VIO_QUEUE_MAX_SIZE */
+	uint16_t next_avail; /* first available index to look at: 0, or the value stop returned */
+	bool event_idx;	     /* VIRTIO_F_EVENT_IDX negotiated */
+	bool indirect;	     /* VIRTIO_F_INDIRECT_DESC negotiated */
+};
+
+struct vio_queue {
+	/* ring: read-mostly */
+	struct vring_desc *desc;
+	struct vring_avail *avail;
+	struct vring_used *used;
+	uint64_t hot_gpa; /* the memory region translated last */
+	uint64_t hot_size;
+	char *hot_hva;
+	char *slots; /* one request slot per head */
+	size_t slot_size;
+	uint16_t size;
+	uint16_t mask;
+	bool event_idx;
+	bool indirect;
+
+	/* ring: state */
+	uint16_t next_avail;   /* next available entry to pop */
+	uint16_t shadow_avail; /* the driver's index as read last */
+	uint16_t used_idx;     /* next used entry to write */
+	uint16_t published;    /* used index the driver can see */
+	uint16_t in_flight;    /* chains popped and not yet pushed */
+	bool polled;	       /* the owner polls; pop does not arm kicks, vio_queue_arm() does */
+	bool kicks_off;	       /* VRING_USED_F_NO_NOTIFY is set (only without event index) */
+	bool started;
+	const char *fault; /* which rule the driver broke, or NULL */
+
+	const struct vio_mem *mem;
+	struct iovec *iovs; /* all slots' vectors */
+
+	/* for the owner: device and back-end */
+	uint16_t index;
+	void *device_data;
+	void *backend_data;
+};
+
+/*
+ * Checks that the rings of `cfg` are well-formed and lie in guest memory. Returns 0, -EINVAL (size
+ * or alignment) or -EFAULT (a ring is not in one memory region). Any thread.
+ */
+VIO_EXPORT int vio_queue_check(const struct vio_mem *mem, const struct vio_queue_config *cfg);
+
+/*
+ * Makes `q` ready: resolves the rings, allocates one slot of `slot_size` bytes per head (at least
+ * sizeof(struct vio_chain), zeroed, 64-byte aligned stride) and room for each chain's vectors.
+ * `q` may hold anything before in its ring part; index, device_data, backend_data are kept.
+ * Returns 0, the errors of vio_queue_check(), or -ENOMEM. `mem` must stay alive until stop.
+ */
+VIO_EXPORT int vio_queue_start(struct vio_queue *q, const struct vio_mem *mem,
+			       const struct vio_queue_config *cfg, size_t slot_size);
+
+/*
+ * Ends use of the rings and frees the slots; every chain not pushed is dropped. Returns next_avail,
+ * the available index from which a later start would go on. A stopped queue pops nothing (0) and
+ * pushes nothing.
+ */
+VIO_EXPORT uint16_t vio_queue_stop(struct vio_queue *q);
+
+/*
+ * Takes the next available chain. Returns
+ *   1        *out is the chain, at the start of its request slot;
+ *   0        the ring is empty, kicks are armed, and the ring was looked at again after arming
+ *            (but see vio_queue_set_polled());
+ *   -EPROTO  the driver broke a rule of the ring; q->fault says which. No kick, no further chain
+ *            until the queue is started again.
+ * From the first chain until the ring is empty kicks are suppressed.
+ */
+VIO_EXPORT int vio_queue_pop(struct vio_queue *q, struct vio_chain **out);
+
+/*
+ * For an owner that polls instead of waiting for kicks: from now on pop returns 0 without arming
+ * kicks. Off after start.
+ */
+static inline void vio_queue_set_polled(struct vio_queue *q, bool polled)
+{
+	q->polled = polled;
+}
+
+/* True when the driver has made something available since pop looked; one load, nothing written. */
+VIO_EXPORT bool vio_queue_pending(const struct vio_queue *q);
+
+/* Arms kicks and looks again: true when something is available after all (or is wrong: pop). */
+VIO_EXPORT bool vio_queue_arm(struct vio_queue *q);
+
+/*
+ * Returns a chain to the driver. `len` is the number of bytes written into its writable part,
+ * counted from its start (SPLIT-DEV-018); it is cut to writable_len. The chain and its slot are
+ * free afterwards. Nothing is visible to the driver before vio_queue_publish().
+ */
+VIO_EXPORT void vio_queue_push(struct vio_queue *q, struct vio_chain *chain, uint64_t len);
+
+/*
+ * Makes all pushed chains visible. Returns true when the driver wants an interrupt for them
+ * (event index or VRING_AVAIL_F_NO_INTERRUPT). Cheap when nothing was pushed.
+ */
+VIO_EXPORT bool vio_queue_publish(struct vio_queue *q);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <viodm/util.h>
+
+#include <stdio.h>
+
+static const char *const level_name[] = {"error", "warning", "info", "debug"};
+
+static void log_stderr(enum vio_log_level level, const char *line)
+{
+	fprintf(stderr, "viodm: %s: %s\n", level_name[level], line);
+}
+
+void vio_vlog(const struct vio_log *log, enum vio_log_level level, const char *fmt, va_list ap)
+{
+	char line[512];
+
+	if (level > (log ? log->max_level : VIO_LOG_INFO))
+		return;
+	vsnprintf(line, sizeof(line), fmt, ap);
+	if (log)
+		log->write(log->arg, level, line);
+	else
+		log_stderr(level, line);
+}
+
+void vio_log(const struct vio_log *log, enum vio_log_level level, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vio_vlog(log, level, fmt, ap);
+	va_end(ap);
+}

@@ -1,0 +1,1 @@
+../../backends/loop_manual.h

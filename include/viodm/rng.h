@@ -1,0 +1,1 @@
+../../devices/rng.h

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef VIODM_CONFIG_H
+#define VIODM_CONFIG_H
+
+/*
+ * viodm-config: from a configuration file to devices. The library of the viodm command and of a VMM
+ * that takes the same file. docs/config.md describes the file.
+ *
+ *	struct vio_config *cfg;
+ *	struct vio_assembly *devices;
+ *
+ *	vio_config_create(&vm_section, 1, &cfg);     sections of the VMM's own, if any
+ *	vio_config_read(cfg, "vm.ini");              and any number of ...
+ *	vio_config_set(cfg, "disk0.engine=memory");  ... -o options
+ *	vio_config_check(cfg);                       everything is checked, nothing was created
+ *	vio_assembly_create(cfg, &env, &devices);    storage, back-ends, devices
+ *	for (i = 0; i < vio_config_n_devices(cfg); i++)
+ *		... vio_config_device(cfg, i) and vio_assembly_device(devices, i): put it behind
+ *registers
+ *
+ * Each step returns 0 or -errno; after a failure vio_config_error() is the line to show, such as
+ *
+ *	vm.ini:7: [blk disk0] queue-size: "300" is not a power of two (power of two 2..1024)
+ *
+ * and the only sensible thing left is vio_config_destroy(). A config is used by one thread at a
+ *time.
+ */
+
+#include <stdio.h>
+
+#include <viodm/device.h>
+#include <viodm/opts.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct vio_config;
+struct vio_assembly;
+
+/* ---- reading and checking -------------------------------------------------------------------- */
+
+/*
+ * A section that the embedder adds, such as [vm]: without a name, once at most. It is there with
+ * its defaults even if the file does not mention it.
+ */
+struct vio_config_section {
+	const char *type; /* "vm"; no name of a device may be the same */
+	const char *help; /* one line, for the listing */
+	const struct vio_opt *opts;
+	size_t n_opts;
+	/*
+	 * The object that the table's offsets are of. vio_config_check() sets all fields; strings
+	 * in it belong to the config and live as long. Not to be used after a failed check.
+	 */
+	void *data;
+	/*
+	 * Called by vio_config_check() when all fields are set: do they fit together? 0, or -EINVAL
+	 * (or another -errno) with one line in `err` (VIO_OPT_ERROR_LEN bytes). Optional.
+	 */
+	int (*check)(void *data, char *err);
+};
+
+/* `sections` is borrowed and must outlive the config. 0, -EINVAL (a table is wrong) or -ENOMEM. */
+VIO_EXPORT int vio_config_create(const struct vio_config_section *sections, size_t n,
+				 struct vio_config **out);
+
+/* Frees the config and the strings it filled in. After its assembly. NULL is allowed. */
+VIO_EXPORT void vio_config_destroy(struct vio_config *cfg);
+
+/*
+ * Reads a file. Section types, names and syntax are checked here, values by vio_config_check().
+ * 0, -EINVAL, -ENOMEM, or -errno of opening and reading. May be called for several files: together
+ * they are one.
+ */
+VIO_EXPORT int vio_config_read(struct vio_config *cfg, const char *path);
+
+/* The same from memory; `name` stands for the file in messages. */
+VIO_EXPORT int vio_config_read_buffer(struct vio_config *cfg, const char *name, const char *text,
+				      size_t len);
+
+/*
+ * Sets one value, "section.key=value", over what any file says, read before or after: section is a
+ * device's name (disk0) or the type of a section without one (vm). vio_config_check() looks at both
+ * and at the value. A choice made here, such as disk0.engine=memory, makes what the file says for
+ * other engines void. 0, -EINVAL (not of this form) or -ENOMEM.
+ */
+VIO_EXPORT int vio_config_set(struct vio_config *cfg, const char *assignment);
+
+/*
+ * Checks everything: types and ranges, missing keys, options that do not fit together, image files
+ * (they are opened, looked at and closed). 0, -EINVAL, -ENOMEM, or -errno of an image. Nothing can
+ * be read or set afterwards (-EBUSY).
+ */
+VIO_EXPORT int vio_config_check(struct vio_config *cfg);
+
+/* One line about the last failure, without a newline; "" when there was none. */
+VIO_EXPORT const char *vio_config_error(const struct vio_config *cfg);
+
+/* ---- what a checked config describes --------------------------------------------------------- */
+
+enum vio_config_transport {
+	VIO_CONFIG_MMIO,
+	VIO_CONFIG_PCI,
+};
+
+/* A device section, in the order of the file. Strings live as long as the config. */
+struct vio_config_device {
+	const char *name;  /* "disk0" */
+	const char *model; /* "blk" */
+	enum vio_config_transport transport;
+	uint16_t pci_vectors; /* transport PCI: n_vectors of struct vio_pci_config */
+};
+
+/* 0 before vio_config_check() succeeded. */
+VIO_EXPORT size_t vio_config_n_devices(const struct vio_config *cfg);
+
+/* Device `i`, or NULL past the last. */
+VIO_EXPORT const struct vio_config_device *vio_config_device(const struct vio_config *cfg,
+							     size_t i);
+
+/* Prints what the devices are made of, a few lines each: what `viodm check` shows. */
+VIO_EXPORT void vio_config_print(const struct vio_config *cfg, FILE *out);
+
+/*
+ * Prints every section, device model, transport, back-end and storage engine of this build with all
+ * options, and the embedder's own sections first: what `viodm list` shows.
+ */
+VIO_EXPORT void vio_config_list(FILE *out, const struct vio_config_section *sections, size_t n);
+
+/* ---- assembling ------------------------------------------------------------------------------ */
+
+/* What the devices stand in. All pointers are borrowed and must outlive the assembly. */
+struct vio_config_env {
+	struct vio_loop *loop;	   /* in-process devices run here */
+	const struct vio_mem *mem; /* may be NULL until vio_device_set_mem() */
+	const struct vio_log *log; /* NULL: standard error */
+};
+
+/*
+ * Creates storage, back-end and device of every device section, in order. `cfg` was checked and
+ * must outlive the assembly. Either all of them or none. 0, -EINVAL (not checked), -ENOMEM, or
+ * -errno of what failed, with vio_config_error(). Thread: the loop's owner.
+ */
+VIO_EXPORT int vio_assembly_create(struct vio_config *cfg, const struct vio_config_env *env,
+				   struct vio_assembly **out);
+
+/*
+ * Destroys devices, back-ends and storage. The embedder has destroyed the transports. Thread: the
+ * loop's owner. NULL is allowed.
+ */
+VIO_EXPORT void vio_assembly_destroy(struct vio_assembly *a);
+
+/* The device of section `i` (see vio_config_device()), or NULL past the last. */
+VIO_EXPORT struct vio_device *vio_assembly_device(const struct vio_assembly *a, size_t i);
+
+/*
+ * Looks at the size of every disk's storage again; drivers are told of a new capacity. Returns how
+ * many changed; failures are logged and count as unchanged. Any thread.
+ */
+VIO_EXPORT unsigned vio_assembly_refresh(struct vio_assembly *a);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

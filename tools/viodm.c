@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The viodm command. Each entry of `commands` is one subcommand with its own options.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <viodm/config.h>
+
+#define EXIT_USAGE 2
+
+#define COMMAND_OPTIONS_MAX 16
+
+struct command {
+	const char *name;
+	const char *arguments;
+	const char *help;
+	const char *details;
+	int (*run)(int argc, char **argv);
+};
+
+/* ---- usage ----------------------------------------------------------------------------------- */
+
+static int usage_error(const char *command, const char *text)
+{
+	fprintf(stderr, "viodm%s%s: %s\n", *command ? " " : "", command, text);
+	fprintf(stderr, "Try \"viodm help%s%s\".\n", *command ? " " : "", command);
+	return EXIT_USAGE;
+}
+
+/* getopt_long() returned '?' or ':' for the argument before optind. */
+static int bad_option(const char *command, int c, char **argv, const struct option *options)
+{
+	const char *names[COMMAND_OPTIONS_MAX], *word = argv[optind - 1];
+	char text[VIO_OPT_ERROR_LEN], typed[64];
+	size_t n = 0;
+
+	if (c == ':') {
+		snprintf(text, sizeof(text), "option \"%.64s\" needs a value", word);
+		return usage_error(command, text);
+	}
+	for (; options[n].name && n < COMMAND_OPTIONS_MAX; n++)
+		names[n] = options[n].name;
+	if (optopt && strncmp(word, "--", 2) != 0)
+		snprintf(typed, sizeof(typed), "%c", optopt);
+	else
+		snprintf(typed, sizeof(typed), "%.*s", (int)strcspn(word + 2, "="), word + 2);
+	vio_opt_unknown(text, "option", typed, names, n);
+	return usage_error(command, text);
+}
+
+/* Nothing was lost on the way out? */
+static int finish(void)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return EXIT_SUCCESS;
+	fprintf(stderr, "viodm: cannot write: %s\n", strerror(errno));
+	return EXIT_FAILURE;
+}
+
+/* For commands without options: 0, or what to exit with. */
+static int no_options(const char *command, int argc, char **argv, int operands)
+{
+	static const struct option options[] = {{NULL, 0, NULL, 0}};
+	int c = getopt_long(argc, argv, ":", options, NULL);
+
+	if (c != -1)
+		return bad_option(command, c, argv, options);
+	if (argc - optind > operands)
+		return usage_error(command, "too many arguments");
+	return 0;
+}
+
+/* ---- list ------------------------------------------------------------------------------------ */
+
+static int run_list(int argc, char **argv)
+{
+	int r = no_options("list", argc, argv, 0);
+
+	if (r)
+		return r;
+	vio_config_list(stdout, NULL, 0);
+	return finish();
+}
+
+/* ---- check ----------------------------------------------------------------------------------- */
+
+static int report(const struct vio_config *cfg)
+{
+	fprintf(stderr, "viodm: %s\n", vio_config_error(cfg));
+	return EXIT_FAILURE;
+}
+
+/* -1: go on; otherwise what to exit with. */
+static int parse_check(int argc, char **argv, struct vio_config *cfg)
+{
+	static const struct option options[] = {
+		{"config", required_argument, NULL, 'c'},
+		{"option", required_argument, NULL, 'o'},
+		{NULL, 0, NULL, 0},
+	};
+	bool any = false;
+	int c;
+
+	while ((c = getopt_long(argc, argv, ":c:o:", options, NULL)) != -1) {
+		if (c != 'o' && c != 'c')
+			return bad_option("check", c, argv, options);
+		if (c == 'o' ? vio_config_set(cfg, optarg) : vio_config_read(cfg, optarg))
+			return report(cfg);
+		any = any || c == 'c';
+	}
+	if (optind < argc)
+		return usage_error("check", "too many arguments; a file comes after -c");
+	return any ? -1 : usage_error("check", "no file: -c FILE");
+}
+
+static int run_check(int argc, char **argv)
+{
+	struct vio_config *cfg;
+	int r;
+
+	if (vio_config_create(NULL, 0, &cfg)) {
+		fprintf(stderr, "viodm: out of memory\n");
+		return EXIT_FAILURE;
+	}
+	r = parse_check(argc, argv, cfg);
+	if (r < 0 && vio_config_check(cfg))
+		r = report(cfg);
+	if (r < 0) {
+		vio_config_print(cfg, stdout);
+		r = finish();
+	}
+	vio_config_destroy(cfg);
+	return r;
+}
+
+/* ---- help and version ------------------------------------------------------------------------ */
+
+static void print_version(void)
+{
+	printf("viodm %s\n", VIODM_VERSION);
+}
+
+static int run_version(int argc, char **argv)
+{
+	int r = no_options("version", argc, argv, 0);
+
+	if (r)
+		return r;
+	print_version();
+	return finish();
+}
+
+static int run_help(int argc, char **argv);
+
+static const struct command commands[] = {
+	{"list", "", "what this build offers: sections, leaves and all options",
+	 "Prints every device model, transport, back-end and storage engine of this build,\n"
+	 "each option with its values, its default and what it does.\n",
+	 run_list},
+	{"check", " -c FILE [-o SECTION.KEY=VALUE]...", "check a configuration file",
+	 "Checks the file and prints the devices with all their values. Creates nothing.\n"
+	 "\n"
+	 "  -c, --config FILE               read FILE; may be given again\n"
+	 "  -o, --option SECTION.KEY=VALUE  set a value over what the file says\n"
+	 "\n"
+	 "Exit status: 0 when all is well, 1 when not, 2 for a wrong command line.\n",
+	 run_check},
+	{"help", " [COMMAND]", "this text, or about one command", "", run_help},
+	{"version", "", "print the version", "", run_version},
+};
+
+#define N_COMMANDS VIO_ARRAY_LEN(commands)
+
+static const struct command *find_command(const char *name)
+{
+	for (size_t i = 0; i < N_COMMANDS; i++) {
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	}
+	return NULL;
+}
+
+static int unknown_command(const char *name)
+{
+	const char *names[N_COMMANDS];
+	char text[VIO_OPT_ERROR_LEN];
+
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		names[i] = commands[i].name;
+	vio_opt_unknown(text, "command", name, names, N_COMMANDS);
+	return usage_error("", text);
+}
+
+static void print_help(FILE *out)
+{
+	fprintf(out, "Usage: viodm COMMAND [OPTION]...\n"
+		     "\n"
+		     "Virtio device models from a configuration file.\n"
+		     "\n");
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		fprintf(out, "  %-8s  %s\n", commands[i].name, commands[i].help);
+	fprintf(out, "\n\"viodm help COMMAND\" tells more about one of them.\n");
+}
+
+static int run_help(int argc, char **argv)
+{
+	const struct command *cmd;
+	int r = no_options("help", argc, argv, 1);
+
+	if (r)
+		return r;
+	if (optind == argc) {
+		print_help(stdout);
+		return finish();
+	}
+	cmd = find_command(argv[optind]);
+	if (!cmd)
+		return unknown_command(argv[optind]);
+	printf("Usage: viodm %s%s\n\n%s%s", cmd->name, cmd->arguments,
+	       *cmd->details ? cmd->details : cmd->help, *cmd->details ? "" : "\n");
+	return finish();
+}
+
+int main(int argc, char **argv)
+{
+	const struct command *cmd;
+
+	opterr = 0;
+	if (argc < 2) {
+		print_help(stderr);
+		return EXIT_USAGE;
+	}
+	if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
+		print_version();
+		return finish();
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+		print_help(stdout);
+		return finish();
+	}
+	cmd = find_command(argv[1]);
+	if (cmd && argc == 3 && strcmp(argv[2], "--help") == 0) {
+		char *help[] = {argv[0], argv[1], NULL};
+
+		return run_help(2, help);
+	}
+	return cmd ? cmd->run(argc - 1, argv + 1) : unknown_command(argv[1]);
+}
