@@ -69,8 +69,9 @@ struct vio_queue_regs {
 	uint64_t desc;
 	uint64_t driver;
 	uint64_t device;
-	uint16_t size;	   /* as set, or the maximum after reset */
-	uint16_t max_size; /* 0: no such queue; then all other fields are 0 */
+	uint16_t size;	     /* as set, or the maximum after reset */
+	uint16_t max_size;   /* 0: no such queue; then all other fields are 0 */
+	uint16_t next_avail; /* where an enabled queue begins */
 	bool enabled;
 	bool resetting;
 };
@@ -83,6 +84,7 @@ enum vio_queue_field {
 	VIO_QUEUE_DRIVER_HI,
 	VIO_QUEUE_DEVICE_LO,
 	VIO_QUEUE_DEVICE_HI,
+	VIO_QUEUE_NEXT_AVAIL, /* for transports whose driver goes on with a used ring; else 0 */
 };
 
 /* Binds a transport; recomputes the offered features. Before any register access. */
@@ -130,8 +132,19 @@ VIO_EXPORT void vio_device_queue_set(struct vio_device *dev, uint32_t index,
  */
 VIO_EXPORT void vio_device_queue_enable(struct vio_device *dev, uint32_t index);
 
-/* MMIO QueueReady = 0: stops the queue; the registers keep their values. Waits for its loop. */
-VIO_EXPORT void vio_device_queue_disable(struct vio_device *dev, uint32_t index);
+/*
+ * Stops the queue (MMIO: QueueReady = 0) and waits for its loop. The registers keep their values
+ * but for next_avail, which becomes 0; returned is where the queue stopped: every chain before that
+ * index was used. 0 for a queue that was not enabled.
+ */
+VIO_EXPORT uint16_t vio_device_queue_disable(struct vio_device *dev, uint32_t index);
+
+/*
+ * The queue waits on `fd` from its next start on, an eventfd of somebody else's instead of the
+ * device's own; -1: its own again. Borrowed until then. 0, or -EBUSY while the queue is enabled or
+ * being reset, or -EINVAL for a queue that does not exist.
+ */
+VIO_EXPORT int vio_device_queue_set_kick_fd(struct vio_device *dev, uint32_t index, int fd);
 
 /* Resets one queue to its defaults; ignored unless VIRTIO_F_RING_RESET was accepted. Waits. */
 VIO_EXPORT void vio_device_queue_reset(struct vio_device *dev, uint32_t index);
@@ -144,7 +157,8 @@ VIO_EXPORT void vio_device_kick(struct vio_device *dev, uint32_t index);
 
 /*
  * The eventfd that a kick signals, for KVM_IOEVENTFD and the like; -1 for a queue that does not
- * exist. It belongs to the device, lives as long as the device, and never changes.
+ * exist. It belongs to the device, lives as long as the device, and never changes, unless the
+ * transport gives another one with vio_device_queue_set_kick_fd().
  */
 VIO_EXPORT int vio_device_kick_fd(const struct vio_device *dev, uint32_t index);
 

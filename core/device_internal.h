@@ -15,9 +15,10 @@ struct vio_device_queue {
 	struct vio_queue q;		/* the loop's while running */
 	struct vio_queue_regs regs;	/* under dev->lock */
 	struct vio_queue_config frozen; /* copied from regs at enable; what the queue runs with */
-	int kick_fd;
-	bool running; /* the back-end has it; touched by the busy thread only */
-	bool begun;   /* the ring is started; loop thread only */
+	int kick_fd;			/* the one in use: */
+	int own_kick_fd;		/* ours, or one the transport set */
+	bool running;			/* the back-end has it; touched by the busy thread only */
+	bool begun;			/* the ring is started; loop thread only */
 };
 
 /*

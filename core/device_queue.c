@@ -31,14 +31,15 @@ int vio_device_queues_alloc(struct vio_device *dev)
 	if (!dev->queues)
 		return -ENOMEM;
 	for (uint16_t i = 0; i < dev->n_queues; i++)
-		dev->queues[i].kick_fd = -1;
+		dev->queues[i].own_kick_fd = -1;
 	for (uint16_t i = 0; i < dev->n_queues; i++) {
 		struct vio_device_queue *dq = &dev->queues[i];
 
 		dq->q.index = i;
 		vio_device_queue_defaults(dev, dq);
-		dq->kick_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-		if (dq->kick_fd < 0) {
+		dq->own_kick_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+		dq->kick_fd = dq->own_kick_fd;
+		if (dq->own_kick_fd < 0) {
 			int r = -errno;
 
 			vio_device_queues_free(dev);
@@ -51,8 +52,8 @@ int vio_device_queues_alloc(struct vio_device *dev)
 void vio_device_queues_free(struct vio_device *dev)
 {
 	for (uint16_t i = 0; i < dev->n_queues; i++)
-		if (dev->queues[i].kick_fd >= 0)
-			close(dev->queues[i].kick_fd);
+		if (dev->queues[i].own_kick_fd >= 0)
+			close(dev->queues[i].own_kick_fd);
 	free(dev->queues);
 	dev->queues = NULL;
 }
@@ -185,6 +186,9 @@ static void queue_set(struct vio_device *dev, struct vio_device_queue *dq,
 	case VIO_QUEUE_DEVICE_HI:
 		r->device = with_hi(r->device, value);
 		break;
+	case VIO_QUEUE_NEXT_AVAIL:
+		r->next_avail = (uint16_t)value;
+		break;
 	}
 }
 
@@ -206,6 +210,7 @@ static bool queue_freeze(struct vio_device *dev, struct vio_device_queue *dq)
 		.driver_gpa = dq->regs.driver,
 		.device_gpa = dq->regs.device,
 		.size = dq->regs.size,
+		.next_avail = dq->regs.next_avail,
 		.event_idx = vio_device_has(dev, VIRTIO_RING_F_EVENT_IDX),
 		.indirect = vio_device_has(dev, VIRTIO_RING_F_INDIRECT_DESC),
 	};
@@ -237,19 +242,39 @@ void vio_device_queue_enable(struct vio_device *dev, uint32_t index)
 	pthread_mutex_unlock(&dev->lock);
 }
 
-void vio_device_queue_disable(struct vio_device *dev, uint32_t index)
+uint16_t vio_device_queue_disable(struct vio_device *dev, uint32_t index)
 {
 	struct vio_device_queue *dq = queue_at(dev, index);
+	uint16_t next_avail = 0;
 
 	pthread_mutex_lock(&dev->lock);
 	if (dq && dq->regs.enabled && !dev->busy && vio_device_enter(dev)) {
 		pthread_mutex_unlock(&dev->lock);
 		queue_stop(dev, dq);
 		pthread_mutex_lock(&dev->lock);
+		next_avail = dq->frozen.next_avail;
 		dq->regs.enabled = false;
+		dq->regs.next_avail = 0;
 		vio_device_leave(dev);
 	}
 	pthread_mutex_unlock(&dev->lock);
+	return next_avail;
+}
+
+int vio_device_queue_set_kick_fd(struct vio_device *dev, uint32_t index, int fd)
+{
+	struct vio_device_queue *dq = queue_at(dev, index);
+	int r = 0;
+
+	if (!dq)
+		return -EINVAL;
+	pthread_mutex_lock(&dev->lock);
+	if (dq->regs.enabled || dq->regs.resetting)
+		r = -EBUSY;
+	else
+		dq->kick_fd = fd >= 0 ? fd : dq->own_kick_fd;
+	pthread_mutex_unlock(&dev->lock);
+	return r;
 }
 
 /* "Virtqueue Reset": BASIC-DEV-014 .. BASIC-DEV-016 */
