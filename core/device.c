@@ -136,7 +136,8 @@ bool vio_device_failed(const struct vio_device *dev)
 #define FAULT_LOG_BURST 16
 #define FAULT_LOG_EVERY 4096
 
-static void fault_log(struct vio_device *dev, const char *fmt, va_list ap)
+static __attribute__((format(printf, 2, 0))) void fault_log(struct vio_device *dev, const char *fmt,
+							    va_list ap)
 {
 	char what[256];
 	uint32_t n = dev->n_faults++;
@@ -149,7 +150,8 @@ static void fault_log(struct vio_device *dev, const char *fmt, va_list ap)
 }
 
 /* BASIC-DEV-002, BASIC-DEV-003 */
-static void fail_locked(struct vio_device *dev, const char *fmt, va_list ap)
+static __attribute__((format(printf, 2, 0))) void fail_locked(struct vio_device *dev,
+							      const char *fmt, va_list ap)
 {
 	if (vio_device_failed(dev))
 		return;

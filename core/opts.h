@@ -4,8 +4,8 @@
 
 /*
  * Option tables. One declaration of an option (name, type, where its value goes, default, limits,
- * one line of help) gives parsing, defaults, the reference listing, and error messages that name
- *the allowed values.
+ * one line of help) gives parsing, defaults, the reference listing, and messages that name the
+ * allowed values.
  *
  *	struct disk { uint64_t size; unsigned queues; bool readonly; char *image; };
  *

@@ -46,6 +46,7 @@ struct vio_io {
 	uint32_t n_iov;
 	int result; /* set by the engine: 0 when all `length` bytes were done, otherwise -errno */
 	void (*done)(struct vio_io *io);
+	uint64_t engine[4]; /* the engine's own from submit to done */
 };
 
 /* What an open storage is; all sizes in bytes. */

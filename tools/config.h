@@ -15,15 +15,14 @@
  *	vio_config_check(cfg);                       everything is checked, nothing was created
  *	vio_assembly_create(cfg, &env, &devices);    storage, back-ends, devices
  *	for (i = 0; i < vio_config_n_devices(cfg); i++)
- *		... vio_config_device(cfg, i) and vio_assembly_device(devices, i): put it behind
- *registers
+ *		... put vio_assembly_device(devices, i) behind the registers that
+ *		    vio_config_device(cfg, i) asks for
  *
  * Each step returns 0 or -errno; after a failure vio_config_error() is the line to show, such as
  *
  *	vm.ini:7: [blk disk0] queue-size: "300" is not a power of two (power of two 2..1024)
  *
- * and the only sensible thing left is vio_config_destroy(). A config is used by one thread at a
- *time.
+ * and the only sensible thing left is vio_config_destroy(). One thread at a time uses a config.
  */
 
 #include <stdio.h>
@@ -50,8 +49,9 @@ struct vio_config_section {
 	const struct vio_opt *opts;
 	size_t n_opts;
 	/*
-	 * The object that the table's offsets are of. vio_config_check() sets all fields; strings
-	 * in it belong to the config and live as long. Not to be used after a failed check.
+	 * The object that the table's offsets are of. vio_config_create() sets the defaults,
+	 * vio_config_check() the values; strings in it belong to the config and live as long. Not
+	 * to be used after a failed check.
 	 */
 	void *data;
 	/*
@@ -69,9 +69,9 @@ VIO_EXPORT int vio_config_create(const struct vio_config_section *sections, size
 VIO_EXPORT void vio_config_destroy(struct vio_config *cfg);
 
 /*
- * Reads a file. Section types, names and syntax are checked here, values by vio_config_check().
- * 0, -EINVAL, -ENOMEM, or -errno of opening and reading. May be called for several files: together
- * they are one.
+ * Reads a file. Syntax, section types, names and keys are checked here, values by
+ * vio_config_check(). 0, -EINVAL, -ENOMEM, or -errno of opening and reading. May be called for
+ * several files: together they are one.
  */
 VIO_EXPORT int vio_config_read(struct vio_config *cfg, const char *path);
 

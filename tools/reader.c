@@ -46,13 +46,18 @@ static int reader_fail(struct reader *r, const char *what)
 	return r->status;
 }
 
-/* Takes away a comment (# or ; at the start or after a blank) and outer blanks. */
+/*
+ * Takes away a comment and outer blanks. A comment begins with # or ; at the start of the line, of
+ * the value, or of a word.
+ */
 static void strip(char *line)
 {
+	const char *value = line + strcspn(line, "=:") + 1;
 	size_t start = strspn(line, BLANKS), len;
 
 	for (char *p = line; *p; p++) {
-		if ((*p == '#' || *p == ';') && (p == line || strchr(BLANKS, p[-1]))) {
+		if ((*p == '#' || *p == ';') &&
+		    (p == line || p == value || strchr(BLANKS, p[-1]))) {
 			*p = '\0';
 			break;
 		}

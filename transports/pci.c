@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The PCI function as an object, and which BAR access goes where. */
+#include "pci_internal.h"
 
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include <linux/virtio_config.h>
 #include <linux/virtio_pci.h>
-
-#include "pci_internal.h"
+#include <stdlib.h>
+#include <string.h>
 
 #define PCI_MAX_REGS_SIZE (UINT64_C(1) << 30)
 
@@ -22,9 +20,9 @@ static void pci_on_reset(struct vio_transport *t)
 	atomic_store(&pci->device_feature_select, 0);
 	atomic_store(&pci->driver_feature_select, 0);
 	atomic_store(&pci->queue_select, 0);
-	atomic_store(&pci->config_vector, PCI_NO_VECTOR);
+	atomic_store(&pci->config_vector, VIRTIO_MSI_NO_VECTOR);
 	for (uint16_t i = 0; i < pci->n_queues; i++)
-		atomic_store(&pci->queue_vector[i], PCI_NO_VECTOR);
+		atomic_store(&pci->queue_vector[i], VIRTIO_MSI_NO_VECTOR);
 	for (uint16_t i = 0; i < pci->n_vectors; i++)
 		vio_msix_clear_pending(pci, i);
 	(void)vio_pci_isr_read(pci);
@@ -45,9 +43,9 @@ static bool pci_vector_used(struct vio_pci *pci, uint16_t vector)
 static void pci_on_queue_reset(struct vio_transport *t, uint16_t index)
 {
 	struct vio_pci *pci = vio_container_of(t, struct vio_pci, transport);
-	const uint16_t vector = atomic_exchange(&pci->queue_vector[index], PCI_NO_VECTOR);
+	const uint16_t vector = atomic_exchange(&pci->queue_vector[index], VIRTIO_MSI_NO_VECTOR);
 
-	if (vector != PCI_NO_VECTOR && !pci_vector_used(pci, vector))
+	if (vector != VIRTIO_MSI_NO_VECTOR && !pci_vector_used(pci, vector))
 		vio_msix_clear_pending(pci, vector);
 }
 

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The common configuration structure ("Common configuration structure layout"). */
+#include "pci_internal.h"
 
 #include <linux/virtio_pci.h>
-
-#include "pci_internal.h"
 
 /*
  * The field that begins at each offset, by its width: 64-bit fields are two of 32 bits
@@ -26,7 +25,8 @@ static const uint8_t common_width[PCI_COMMON_LENGTH] = {
 
 static uint32_t common_queue_vector(struct vio_pci *pci, uint16_t index)
 {
-	return index < pci->n_queues ? atomic_load(&pci->queue_vector[index]) : PCI_NO_VECTOR;
+	return index < pci->n_queues ? atomic_load(&pci->queue_vector[index])
+				     : VIRTIO_MSI_NO_VECTOR;
 }
 
 static uint32_t common_queue_read(struct vio_pci *pci, uint32_t off)
@@ -94,7 +94,7 @@ uint32_t vio_pci_common_read(struct vio_pci *pci, uint32_t off, size_t len)
 /* PCI-DEV-075 to 080: any vector of the table, or none; a vector outside it reads back as none. */
 static uint16_t common_vector(const struct vio_pci *pci, uint32_t v)
 {
-	return v < pci->n_vectors ? (uint16_t)v : PCI_NO_VECTOR;
+	return v < pci->n_vectors ? (uint16_t)v : VIRTIO_MSI_NO_VECTOR;
 }
 
 static void common_queue_write(struct vio_pci *pci, uint32_t off, uint32_t v)

@@ -6,7 +6,8 @@
  * What the files of the virtio-pci transport share.
  *
  *   pci.c         the function as an object: create, reset, destroy, which BAR access goes where
- *   pci_config.c  configuration space: header, capabilities, BAR registers, PCI_CFG window
+ *   pci_cap.c     configuration space as it is built: header, BAR registers, capabilities
+ *   pci_config.c  configuration space at work: accesses, BARs that move, PCI_CFG window
  *   pci_common.c  the common configuration structure
  *   pci_irq.c     ISR, INTx, and how a queue or configuration event picks its interrupt
  *   pci_msix.c    MSI-X vectors: table, pending bits, masking, delivery
@@ -28,8 +29,16 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include <linux/virtio_pci.h>
+
 #include <viodm/pci.h>
 #include <viodm/transport.h>
+
+/* Fields of the PCI_CFG window, from the start of its capability. */
+#define WINDOW_BAR    offsetof(struct virtio_pci_cfg_cap, cap.bar)
+#define WINDOW_OFFSET offsetof(struct virtio_pci_cfg_cap, cap.offset)
+#define WINDOW_LENGTH offsetof(struct virtio_pci_cfg_cap, cap.length)
+#define WINDOW_DATA   offsetof(struct virtio_pci_cfg_cap, pci_cfg_data)
 
 enum pci_bar_index { PCI_BAR_REGS = 0, PCI_BAR_MSIX = 1, PCI_BAR_SHM = 2 };
 
@@ -44,7 +53,6 @@ enum pci_bar_index { PCI_BAR_REGS = 0, PCI_BAR_MSIX = 1, PCI_BAR_SHM = 2 };
 
 #define PCI_PAGE	   4096u
 #define PCI_MAX_VECTORS	   2048
-#define PCI_NO_VECTOR	   0xffff
 #define PCI_MAX_SHM	   3 /* what fits into 256 bytes of configuration space */
 #define PCI_MAX_SHM_LENGTH (UINT64_C(1) << 60)
 
@@ -135,10 +143,11 @@ static inline void pci_store(void *buf, size_t len, uint32_t v)
 /* Adds 1 to an eventfd. */
 void vio_pci_signal(int fd);
 
-/* pci_config.c */
-
-/* Fills the configuration space; sizes, queues, vectors and shm are known. 0 or -EINVAL. */
+/* pci_cap.c: fills the configuration space; sizes, queues, vectors and shm are known. 0 or -EINVAL.
+ */
 int vio_pci_config_init(struct vio_pci *pci, const struct vio_pci_config *cfg);
+
+/* pci_config.c */
 /* Back to power-on; the hooks learn of it. */
 void vio_pci_config_reset(struct vio_pci *pci);
 

@@ -3,11 +3,10 @@
  * ISR and INTx, and the choice between INTx and MSI-X for each event ("Used Buffer Notifications",
  * "Notification of Device Configuration Changes").
  */
+#include "pci_internal.h"
 
 #include <errno.h>
 #include <unistd.h>
-
-#include "pci_internal.h"
 
 #define PCI_ISR_QUEUE  0x1
 #define PCI_ISR_CONFIG 0x2
@@ -71,7 +70,7 @@ void vio_pci_queue_interrupt(struct vio_transport *t, uint16_t index)
 		return;
 	}
 	vector = atomic_load(&pci->queue_vector[index]);
-	if (vector != PCI_NO_VECTOR) /* PCI-DEV-081 */
+	if (vector != VIRTIO_MSI_NO_VECTOR) /* PCI-DEV-081 */
 		vio_msix_fire(pci, vector);
 }
 
@@ -84,7 +83,7 @@ void vio_pci_config_interrupt(struct vio_transport *t)
 	if (!(atomic_load(&pci->irq_flags) & PCI_IRQ_MSIX))
 		return;
 	vector = atomic_load(&pci->config_vector);
-	if (vector != PCI_NO_VECTOR) /* PCI-DEV-083 */
+	if (vector != VIRTIO_MSI_NO_VECTOR) /* PCI-DEV-083 */
 		vio_msix_fire(pci, vector);
 }
 

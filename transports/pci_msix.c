@@ -11,13 +11,11 @@
  *     is armed after vector_changed() returned. An event in between becomes pending, and goes out
  *     when the VMM has the new route.
  */
+#include "pci_internal.h"
 
 #include <errno.h>
-#include <stdlib.h>
-
 #include <linux/pci_regs.h>
-
-#include "pci_internal.h"
+#include <stdlib.h>
 
 /* What a dword of a table entry keeps of a write; the rest is reserved and reads 0. */
 static const uint32_t msix_writable[4] = {0xfffffffc, 0xffffffff, 0xffffffff,

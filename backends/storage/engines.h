@@ -20,22 +20,38 @@ VIO_EXPORT int vio_storage_null_open(uint64_t size, struct vio_storage **out);
  */
 VIO_EXPORT int vio_storage_memory_open(uint64_t size, struct vio_storage **out);
 
+/*
+ * Engines on a raw image file or a block device. The format is raw, always; nothing in the file is
+ * interpreted. Reads and writes with direct I/O work with any buffers: those that are not aligned
+ * go through a bounce buffer.
+ */
 struct vio_storage_file_config {
 	bool readonly;
 	bool direct; /* O_DIRECT: bypass the host's page cache */
+	int fd;	     /* path NULL: an open descriptor, which the engine owns on success */
 };
 
-/*
- * sync: a raw image file or a block device, with preadv/pwritev on the loop's own thread. The
- * format is raw, always; nothing in the file is interpreted. Works with direct I/O too: buffers
- * that are not aligned go through a bounce buffer.
- */
+/* sync: preadv, pwritev and so on, on the loop's own thread. */
 VIO_EXPORT int vio_storage_sync_open(const char *path, const struct vio_storage_file_config *cfg,
 				     struct vio_storage **out);
 
-/* The same from an open descriptor, which the engine owns on success. */
-VIO_EXPORT int vio_storage_sync_open_fd(int fd, const struct vio_storage_file_config *cfg,
+/* threads: the same in a pool of threads of this storage; for files that neither of the next can do
+ * without blocking. */
+VIO_EXPORT int vio_storage_threads_open(const char *path, const struct vio_storage_file_config *cfg,
 					struct vio_storage **out);
+
+/* libaio: kernel AIO. Asynchronous for direct I/O; other reads and writes block in the submitting
+ * call, which is the fastest way for files in memory (tmpfs). */
+VIO_EXPORT int vio_storage_libaio_open(const char *path, const struct vio_storage_file_config *cfg,
+				       struct vio_storage **out);
+
+/*
+ * io_uring. On an IO thread the requests go into the ring its loop sleeps in; on any other loop
+ * each queue has a ring of its own. Opening does not need a ring; a queue that cannot get one fails
+ * to start.
+ */
+VIO_EXPORT int vio_storage_uring_open(const char *path, const struct vio_storage_file_config *cfg,
+				      struct vio_storage **out);
 
 #ifdef __cplusplus
 }

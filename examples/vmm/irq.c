@@ -162,7 +162,7 @@ void irq_msi_send(struct vmm *vmm, uint64_t addr, uint32_t data)
 	ioctl(vmm->vm_fd, KVM_SIGNAL_MSI, &msi);
 }
 
-int notify_attach(struct vmm *vmm, const struct vmm_notify *notify, bool attach)
+void notify_attach(struct vmm *vmm, const struct vmm_notify *notify, bool attach)
 {
 	struct kvm_ioeventfd arg = {
 		.addr = notify->addr,
@@ -173,5 +173,5 @@ int notify_attach(struct vmm *vmm, const struct vmm_notify *notify, bool attach)
 			 (attach ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN),
 	};
 
-	return ioctl(vmm->vm_fd, KVM_IOEVENTFD, &arg) < 0 ? -errno : 0;
+	ioctl(vmm->vm_fd, KVM_IOEVENTFD, &arg);
 }

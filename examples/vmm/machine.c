@@ -16,10 +16,11 @@
 
 void vmm_raise(struct vmm *vmm, enum vmm_event event)
 {
-	int running = VMM_RUNNING;
+	int old = vmm->event;
 
-	if (atomic_compare_exchange_strong(&vmm->event, &running, event))
-		eventfd_write(vmm->event_fd, 1);
+	while (old < (int)event && !atomic_compare_exchange_weak(&vmm->event, &old, event))
+		;
+	eventfd_write(vmm->event_fd, 1);
 }
 
 static int open_kvm(struct vmm *vmm)

@@ -172,13 +172,14 @@ int main(int argc, char **argv)
 	struct vmm *vmm = calloc(1, sizeof(*vmm));
 	struct vio_config_section section;
 	struct vio_config *config;
-	int status;
+	int rc, status;
 
 	if (!vmm)
 		err(1, NULL);
 	config_section(&vmm->config, &section);
-	if (vio_config_create(&section, 1, &config))
-		errx(1, "out of memory");
+	rc = vio_config_create(&section, 1, &config);
+	if (rc)
+		errx(1, "configuration: %s", strerror(-rc));
 	status = parse(argc, argv, &section, config);
 	if (status < 0)
 		status = run_configured(vmm, config) ? 1 : 0;

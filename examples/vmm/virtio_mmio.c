@@ -32,15 +32,13 @@ static void mmio_access(struct vmm_window *w, uint64_t offset, void *data, unsig
 		vio_mmio_read(d->mmio, offset, data, len);
 }
 
-static int attach_queue(struct mmio_device *d, uint16_t index)
+static void attach_queue(struct mmio_device *d, uint16_t index)
 {
 	struct vio_mmio_ioeventfd io;
 	struct vmm_notify notify;
-	int rc;
 
-	rc = vio_mmio_ioeventfd(d->mmio, index, &io);
-	if (rc)
-		return rc;
+	if (vio_mmio_ioeventfd(d->mmio, index, &io))
+		return;
 	notify = (struct vmm_notify){
 		.addr = d->window.base + io.offset,
 		.len = io.length,
@@ -48,18 +46,17 @@ static int attach_queue(struct mmio_device *d, uint16_t index)
 		.value = io.data,
 		.fd = io.fd,
 	};
-	return notify_attach(d->vmm, &notify, true);
+	notify_attach(d->vmm, &notify, true);
 }
 
 static int mmio_power_on(struct vmm_device *base)
 {
 	struct mmio_device *d = vio_container_of(base, struct mmio_device, base);
 	uint16_t queues = d->vmm->config.ioeventfd ? vio_device_n_queues(d->dev) : 0;
-	int rc = irq_attach_edge(d->vmm, d->gsi, d->irq_fd);
 
-	for (uint16_t i = 0; !rc && i < queues; i++)
-		rc = attach_queue(d, i);
-	return rc;
+	for (uint16_t i = 0; i < queues; i++)
+		attach_queue(d, i);
+	return irq_attach_edge(d->vmm, d->gsi, d->irq_fd);
 }
 
 static void mmio_power_off(struct vmm_device *base)

@@ -86,23 +86,22 @@ static void on_intx(void *arg, bool level)
 	irq_intx(d->vmm, d->func.slot, level);
 }
 
-/* Attaches or detaches the ioeventfds that lie in a BAR. One that cannot be attached, because a
- * guest put two BARs at one address, say, is no loss: the access is then trapped. */
+/* Attaches or detaches the ioeventfds that lie in a BAR. */
 static void notify_queues(struct pci_device *d, unsigned int bar, bool attach)
 {
 	uint16_t queues = vio_device_n_queues(d->dev);
 	struct vio_pci_ioeventfd io;
+	struct vmm_notify notify;
 
 	for (uint16_t i = 0; i < queues; i++) {
 		if (vio_pci_ioeventfd(d->pci, i, &io) || io.bar != bar)
 			continue;
-		notify_attach(d->vmm,
-			      &(struct vmm_notify){
-				      .addr = d->address[bar] + io.offset,
-				      .len = io.length,
-				      .fd = io.fd,
-			      },
-			      attach);
+		notify = (struct vmm_notify){
+			.addr = d->address[bar] + io.offset,
+			.len = io.length,
+			.fd = io.fd,
+		};
+		notify_attach(d->vmm, &notify, attach);
 	}
 }
 

@@ -196,7 +196,8 @@ struct vmm_notify {
 	int fd;
 };
 
-int notify_attach(struct vmm *vmm, const struct vmm_notify *notify, bool attach);
+/* One that KVM cannot attach is no loss: the write is trapped like any other. */
+void notify_attach(struct vmm *vmm, const struct vmm_notify *notify, bool attach);
 
 /* ---- vcpu.c --------------------------------------------------------------------------------- */
 
@@ -334,6 +335,7 @@ int boot_enter(const struct vmm_vcpu *vcpu);
 
 /* ---- machine.c ------------------------------------------------------------------------------ */
 
+/* How a power cycle ends, the more final the larger. */
 enum vmm_event { VMM_RUNNING, VMM_RESET, VMM_POWEROFF, VMM_QUIT, VMM_ERROR };
 
 /* A virtio-mmio window as the DSDT describes it. */
@@ -363,7 +365,7 @@ struct vmm {
 	struct vmm_vcpu vcpus[VMM_MAX_CPUS];
 };
 
-/* Any thread: ends the power cycle. The first event is the one that counts. */
+/* Any thread: ends the power cycle. Of several events the largest counts. */
 void vmm_raise(struct vmm *vmm, enum vmm_event event);
 
 /* Everything that outlives a power cycle, without devices. fini also after a failed init. */

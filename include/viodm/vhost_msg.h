@@ -1,0 +1,1 @@
+../../core/vhost_msg.h

@@ -1,0 +1,1 @@
+../../transports/vhost_user.h

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The front-end's memory: maps the files it sends, and switches the device from one table to the
+ * next. A region that is in both keeps its mapping, so switching costs what has changed.
+ */
+#include "vhost_user_internal.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+/* ---- regions -----------------------------------------------------------------------------------
+ */
+
+static void region_destroy(struct vio_vhost_user *vu, struct vhu_region *g)
+{
+	vhu_guard_remove(vu->cfg.guard, g->guard_slot);
+	munmap(g->map, g->map_len);
+	free(g);
+}
+
+/* What the offset and length of a mapping of `fd` must be a multiple of. */
+static uint64_t map_align(int fd)
+{
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) == 0 && (uint64_t)fs.f_type == HUGETLBFS_MAGIC &&
+	    vio_is_pow2((uint64_t)fs.f_bsize))
+		return (uint64_t)fs.f_bsize;
+	return (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static bool can_shrink(int fd)
+{
+	int seals = fcntl(fd, F_GET_SEALS);
+
+	return seals < 0 || !(seals & F_SEAL_SHRINK);
+}
+
+/* The numbers of a region, and the file behind them. */
+static int region_check(struct vio_vhost_user *vu, const struct vio_vhost_region *r, int fd,
+			struct stat *st)
+{
+	if (r->size == 0 || r->size > VIO_VHOST_USER_MAX_MEMORY)
+		return vhu_bad(vu, "region of no size, or too large");
+	if (r->size - 1 > UINT64_MAX - r->gpa || r->size - 1 > UINT64_MAX - r->uaddr)
+		return vhu_bad(vu, "region wraps around");
+	if (fstat(fd, st) < 0 || !S_ISREG(st->st_mode))
+		return vhu_bad(vu, "memory is not a file");
+	if (!vio_range_ok(r->offset, r->size, (uint64_t)st->st_size))
+		return vhu_bad(vu, "memory file is shorter than the region");
+	if (vu->cfg.sealed_only && can_shrink(fd))
+		return vhu_bad(vu, "memory file is not sealed against shrinking");
+	return 0;
+}
+
+static int region_map(struct vio_vhost_user *vu, struct vhu_region *g, int fd)
+{
+	uint64_t align = map_align(fd), start = g->r.offset & ~(align - 1);
+	uint64_t len = vio_round_up(g->r.offset - start + g->r.size, align);
+	int r;
+
+	if (len > SIZE_MAX)
+		return vhu_bad(vu, "region too large");
+	g->map_len = (size_t)len;
+	g->map = mmap(NULL, g->map_len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd,
+		      (off_t)start);
+	if (g->map == MAP_FAILED) {
+		r = -errno;
+		vu->why = "memory cannot be mapped";
+		return r;
+	}
+	r = vhu_guard_add(vu->cfg.guard, g->map, g->map_len, &vu->memory_gone, vu->event.fd,
+			  &g->guard_slot);
+	if (r < 0) {
+		vu->why = "too many mappings for the guard";
+		munmap(g->map, g->map_len);
+		return r;
+	}
+	madvise(g->map, g->map_len, MADV_DONTDUMP);
+	g->hva = (char *)g->map + (g->r.offset - start);
+	return 0;
+}
+
+static int region_create(struct vio_vhost_user *vu, const struct vio_vhost_region *r, int fd,
+			 struct vhu_region **out)
+{
+	struct vhu_region *g;
+	struct stat st;
+	int ret = region_check(vu, r, fd, &st);
+
+	if (ret < 0)
+		return ret;
+	g = calloc(1, sizeof(*g));
+	if (!g) {
+		vu->why = "no memory";
+		return -ENOMEM;
+	}
+	g->r = *r;
+	g->dev = st.st_dev;
+	g->ino = st.st_ino;
+	ret = region_map(vu, g, fd);
+	if (ret < 0) {
+		free(g);
+		return ret;
+	}
+	*out = g;
+	return 0;
+}
+
+/* ---- tables ------------------------------------------------------------------------------------
+ */
+
+bool vhu_mem_translate(const struct vhu_table *t, uint64_t uaddr, uint64_t *gpa)
+{
+	for (unsigned i = 0; i < t->n; i++) {
+		const struct vio_vhost_region *r = &t->region[i]->r;
+
+		if (uaddr < r->uaddr || uaddr - r->uaddr >= r->size)
+			continue;
+		*gpa = r->gpa + (uaddr - r->uaddr);
+		return true;
+	}
+	return false;
+}
+
+/* The device's view of a table. */
+static int table_map(struct vio_vhost_user *vu, const struct vhu_table *t, struct vio_mem **out)
+{
+	struct vio_mem_region r[VIO_VHOST_USER_MAX_SLOTS];
+	uint64_t sum = 0;
+	int ret;
+
+	for (unsigned i = 0; i < t->n; i++) {
+		const struct vhu_region *g = t->region[i];
+
+		r[i] = (struct vio_mem_region){
+			.gpa = g->r.gpa, .size = g->r.size, .hva = g->hva, .fd = -1};
+		sum += g->r.size; /* each is at most MAX_MEMORY: no overflow */
+	}
+	if (sum > VIO_VHOST_USER_MAX_MEMORY)
+		return vhu_bad(vu, "too much memory");
+	ret = vio_mem_create(r, t->n, out);
+	if (ret < 0)
+		vu->why = ret == -ENOMEM ? "no memory" : "regions overlap";
+	return ret;
+}
+
+/* Destroys the regions of `t` that are not in table `stay`. */
+static void table_drop(struct vio_vhost_user *vu, const struct vhu_table *t,
+		       const struct vhu_table *stay)
+{
+	for (unsigned i = 0; i < stay->n; i++)
+		stay->region[i]->kept = true;
+	for (unsigned i = 0; i < t->n; i++)
+		if (!t->region[i]->kept)
+			region_destroy(vu, t->region[i]);
+	for (unsigned i = 0; i < stay->n; i++)
+		stay->region[i]->kept = false;
+}
+
+/*
+ * Makes `next` the table. Rings that lie elsewhere in it are paused and start again at their new
+ * place; the others are stopped by vio_device_set_mem() only for as long as the switch takes, or
+ * fail the device when they are not in the new map. Only then the old memory is unmapped.
+ */
+static int mem_switch(struct vio_vhost_user *vu, const struct vhu_table *next)
+{
+	struct vhu_table old = vu->table;
+	struct vio_mem *old_mem = vu->mem, *mem;
+	bool all_there;
+	int r = table_map(vu, next, &mem);
+
+	if (r < 0) {
+		table_drop(vu, next, &vu->table);
+		return r;
+	}
+	all_there = vhu_rings_follow(vu, next);
+	vio_device_set_mem(vu->base.dev, mem);
+	if (!all_there)
+		vio_device_fail(vu->base.dev, "memory of a running queue was taken away");
+	vu->table = *next;
+	vu->mem = mem;
+	table_drop(vu, &old, &vu->table);
+	vio_mem_destroy(old_mem);
+	return vhu_rings_settle(vu);
+}
+
+static bool same_region(const struct vio_vhost_region *a, const struct vio_vhost_region *b)
+{
+	return a->gpa == b->gpa && a->uaddr == b->uaddr && a->size == b->size;
+}
+
+/* A region of the present table that is what the front-end sends again, or NULL. */
+static struct vhu_region *table_find(const struct vhu_table *t, const struct vio_vhost_region *r,
+				     int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return NULL;
+	for (unsigned i = 0; i < t->n; i++) {
+		struct vhu_region *g = t->region[i];
+
+		if (same_region(&g->r, r) && g->r.offset == r->offset && g->dev == st.st_dev &&
+		    g->ino == st.st_ino)
+			return g;
+	}
+	return NULL;
+}
+
+int vhu_mem_set(struct vio_vhost_user *vu, const struct vio_vhost_region *r, const int *fds,
+		unsigned n)
+{
+	struct vhu_table next = {0};
+	int ret;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct vhu_region *g = table_find(&vu->table, &r[i], fds[i]);
+
+		if (!g) {
+			ret = region_create(vu, &r[i], fds[i], &g);
+			if (ret < 0) {
+				table_drop(vu, &next, &vu->table);
+				return ret;
+			}
+		}
+		next.region[next.n++] = g;
+	}
+	return mem_switch(vu, &next);
+}
+
+int vhu_mem_add(struct vio_vhost_user *vu, const struct vio_vhost_region *r, int fd)
+{
+	struct vhu_table next = vu->table;
+	int ret;
+
+	if (next.n == VIO_VHOST_USER_MAX_SLOTS)
+		return vhu_bad(vu, "too many regions");
+	ret = region_create(vu, r, fd, &next.region[next.n]);
+	if (ret < 0)
+		return ret;
+	next.n++;
+	return mem_switch(vu, &next);
+}
+
+int vhu_mem_remove(struct vio_vhost_user *vu, const struct vio_vhost_region *r)
+{
+	struct vhu_table next = vu->table;
+
+	for (unsigned i = 0; i < next.n; i++) {
+		if (!same_region(&next.region[i]->r, r))
+			continue;
+		next.region[i] = next.region[--next.n];
+		return mem_switch(vu, &next);
+	}
+	return vhu_bad(vu, "no such region");
+}
+
+void vhu_mem_clear(struct vio_vhost_user *vu)
+{
+	vio_device_set_mem(vu->base.dev, NULL);
+	vio_mem_destroy(vu->mem);
+	vu->mem = NULL;
+	for (unsigned i = 0; i < vu->table.n; i++)
+		region_destroy(vu, vu->table.region[i]);
+	vu->table.n = 0;
+}
