@@ -17,8 +17,10 @@ struct vio_device_queue {
 	struct vio_queue_config frozen; /* copied from regs at enable; what the queue runs with */
 	int kick_fd;			/* the one in use: */
 	int own_kick_fd;		/* ours, or one the transport set */
-	bool running;			/* the back-end has it; touched by the busy thread only */
-	bool begun;			/* the ring is started; loop thread only */
+	struct vio_inflight *inflight;	/* where the next start keeps track, or NULL */
+	size_t inflight_len;
+	bool running; /* the back-end has it; touched by the busy thread only */
+	bool begun;   /* the ring is started; loop thread only */
 };
 
 /*

@@ -216,6 +216,15 @@ static bool queue_freeze(struct vio_device *dev, struct vio_device_queue *dq)
 	};
 	int r = vio_queue_check(dev->mem, &cfg);
 
+	if (r == 0 && dq->inflight) {
+		if (dq->inflight_len < vio_inflight_bytes(cfg.size) ||
+		    vio_inflight_prepare(dq->inflight, cfg.size) < 0) {
+			vio_device_fail_locked(dev, "queue %u enabled with a wrong in-flight area",
+					       dq->q.index);
+			return false;
+		}
+		cfg.inflight = dq->inflight;
+	}
 	if (r < 0) {
 		vio_device_fail_locked(dev, "queue %u enabled with rings %s", dq->q.index,
 				       r == -EFAULT ? "outside guest memory" : "misaligned");
@@ -261,18 +270,41 @@ uint16_t vio_device_queue_disable(struct vio_device *dev, uint32_t index)
 	return next_avail;
 }
 
+/* Something that the queue will use from its next start on can be set now. */
+static int queue_settable(const struct vio_device_queue *dq)
+{
+	return dq->regs.enabled || dq->regs.resetting ? -EBUSY : 0;
+}
+
 int vio_device_queue_set_kick_fd(struct vio_device *dev, uint32_t index, int fd)
 {
 	struct vio_device_queue *dq = queue_at(dev, index);
-	int r = 0;
+	int r;
 
 	if (!dq)
 		return -EINVAL;
 	pthread_mutex_lock(&dev->lock);
-	if (dq->regs.enabled || dq->regs.resetting)
-		r = -EBUSY;
-	else
+	r = queue_settable(dq);
+	if (r == 0)
 		dq->kick_fd = fd >= 0 ? fd : dq->own_kick_fd;
+	pthread_mutex_unlock(&dev->lock);
+	return r;
+}
+
+int vio_device_queue_set_inflight(struct vio_device *dev, uint32_t index, struct vio_inflight *area,
+				  size_t len)
+{
+	struct vio_device_queue *dq = queue_at(dev, index);
+	int r;
+
+	if (!dq)
+		return -EINVAL;
+	pthread_mutex_lock(&dev->lock);
+	r = queue_settable(dq);
+	if (r == 0) {
+		dq->inflight = area;
+		dq->inflight_len = len;
+	}
 	pthread_mutex_unlock(&dev->lock);
 	return r;
 }

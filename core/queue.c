@@ -113,11 +113,8 @@ static int slots_alloc(struct vio_queue *q, size_t slot_size)
 	q->slots = aligned_alloc(64, q->size * q->slot_size);
 	/* Not touched until used: a queue whose chains are short costs little real memory. */
 	q->iovs = calloc(q->size * n_iov, sizeof(struct iovec));
-	if (!q->slots || !q->iovs) {
-		free(q->slots);
-		free(q->iovs);
+	if (!q->slots || !q->iovs)
 		return -ENOMEM;
-	}
 	memset(q->slots, 0, q->size * q->slot_size);
 	for (uint16_t i = 0; i < q->size; i++) {
 		struct vio_chain *c = (struct vio_chain *)(void *)(q->slots + i * q->slot_size);
@@ -125,6 +122,24 @@ static int slots_alloc(struct vio_queue *q, size_t slot_size)
 		c->iov = q->iovs + i * n_iov;
 		c->head = i;
 	}
+	return 0;
+}
+
+/* Takes over from an owner that died: what it left in flight comes first. */
+static int inflight_start(struct vio_queue *q, struct vio_inflight *area)
+{
+	int n;
+
+	q->resubmit = calloc(q->size, sizeof(*q->resubmit));
+	if (!q->resubmit)
+		return -ENOMEM;
+	q->used_idx = q->published = load16(&q->used->idx);
+	n = vio_inflight_recover(area, q->size, q->used_idx, q->resubmit, &q->inflight_counter);
+	if (n < 0)
+		return n;
+	q->inflight = area;
+	q->n_resubmit = (uint16_t)n;
+	q->next_avail = q->shadow_avail = (uint16_t)(q->used_idx + q->n_resubmit);
 	return 0;
 }
 
@@ -154,8 +169,10 @@ int vio_queue_start(struct vio_queue *q, const struct vio_mem *mem,
 	/* Nothing is in flight at start: as many chains were used as were taken. */
 	q->used_idx = q->published = cfg->next_avail;
 	r = slots_alloc(q, slot_size);
+	if (r == 0 && cfg->inflight)
+		r = inflight_start(q, cfg->inflight);
 	if (r < 0) {
-		queue_clear(q);
+		vio_queue_stop(q);
 		return r;
 	}
 	set_kicks_off(q, false);
@@ -169,6 +186,7 @@ uint16_t vio_queue_stop(struct vio_queue *q)
 
 	free(q->slots);
 	free(q->iovs);
+	free(q->resubmit);
 	queue_clear(q);
 	return next;
 }
@@ -378,12 +396,40 @@ static __attribute__((noinline)) int queue_refill(struct vio_queue *q)
 
 bool vio_queue_pending(const struct vio_queue *q)
 {
-	return q->started && !q->fault && load16(&q->avail->idx) != q->next_avail;
+	return q->started && !q->fault &&
+	       (q->resubmitted != q->n_resubmit || load16(&q->avail->idx) != q->next_avail);
 }
 
 bool vio_queue_arm(struct vio_queue *q)
 {
 	return q->started && !q->fault && queue_rearm(q) != 0;
+}
+
+static __attribute__((noinline)) void inflight_take(struct vio_queue *q, uint16_t head)
+{
+	struct vio_inflight_desc *d = &q->inflight->desc[head];
+
+	d->counter = q->inflight_counter++;
+	__atomic_store_n(&d->inflight, 1, __ATOMIC_RELEASE);
+}
+
+static __attribute__((noinline)) void inflight_push(struct vio_queue *q, struct vio_chain *c)
+{
+	c->batch_next = q->batch_head;
+	q->batch_head = c->head;
+	q->inflight->desc[c->head].next = c->batch_next;
+	__atomic_store_n(&q->inflight->last_batch_head, c->head, __ATOMIC_RELEASE);
+}
+
+/* The used index has moved: the batch is done. Our own list, not the shared one, says what is in
+ * it. */
+static __attribute__((noinline)) void inflight_publish(struct vio_queue *q, uint16_t n)
+{
+	for (uint16_t head = q->batch_head; n > 0; n--) {
+		__atomic_store_n(&q->inflight->desc[head].inflight, 0, __ATOMIC_RELEASE);
+		head = slot(q, head)->batch_next;
+	}
+	__atomic_store_n(&q->inflight->used_idx, q->used_idx, __ATOMIC_RELEASE);
 }
 
 /* Nothing more is popped: the next pop finds the ring empty and then the fault. */
@@ -400,12 +446,16 @@ int vio_queue_pop(struct vio_queue *q, struct vio_chain **out)
 	uint16_t head;
 	int r;
 
-	if (q->next_avail == q->shadow_avail) {
-		r = queue_refill(q);
-		if (r <= 0)
-			return r;
+	if (VIO_UNLIKELY(q->resubmitted != q->n_resubmit)) {
+		head = q->resubmit[q->resubmitted++];
+	} else {
+		if (q->next_avail == q->shadow_avail) {
+			r = queue_refill(q);
+			if (r <= 0)
+				return r;
+		}
+		head = load16(&q->avail->ring[q->next_avail++ & q->mask]);
 	}
-	head = load16(&q->avail->ring[q->next_avail & q->mask]);
 	if (VIO_UNLIKELY(head >= q->size))
 		return pop_fault(q, "head index outside the descriptor table");
 	c = slot(q, head);
@@ -426,8 +476,9 @@ int vio_queue_pop(struct vio_queue *q, struct vio_chain **out)
 	c->readable_len = w.readable;
 	c->writable_len = w.bytes - w.readable;
 	c->busy = true;
-	q->next_avail++;
 	q->in_flight++;
+	if (VIO_UNLIKELY(q->inflight))
+		inflight_take(q, head);
 	*out = c;
 	return 1;
 }
@@ -451,6 +502,8 @@ void vio_queue_push(struct vio_queue *q, struct vio_chain *chain, uint64_t len)
 	e->id = htole32(chain->head);
 	e->len = htole32((uint32_t)len);
 	q->used_idx++;
+	if (VIO_UNLIKELY(q->inflight))
+		inflight_push(q, chain);
 }
 
 bool vio_queue_publish(struct vio_queue *q)
@@ -461,6 +514,8 @@ bool vio_queue_publish(struct vio_queue *q)
 		return false;
 	store16_release(&q->used->idx, q->used_idx);
 	q->published = q->used_idx;
+	if (VIO_UNLIKELY(q->inflight))
+		inflight_publish(q, (uint16_t)(q->used_idx - old));
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (q->event_idx)
 		return vring_need_event(load16(used_event(q)), q->used_idx, old);

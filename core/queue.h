@@ -20,6 +20,7 @@
 
 #include <sys/uio.h>
 
+#include <viodm/inflight.h>
 #include <viodm/mem.h>
 
 #ifdef __cplusplus
@@ -43,7 +44,8 @@ struct vio_chain {
 	uint64_t readable_len; /* bytes; readable_len + writable_len <= 2^32 */
 	uint64_t writable_len;
 	uint16_t head;
-	bool busy; /* popped and not yet pushed; the queue's own */
+	uint16_t batch_next; /* the queue's own: pushed before this one, not yet published */
+	bool busy;	     /* the queue's own: popped and not yet pushed */
 };
 
 /* What a queue is started with; the running queue keeps a copy that no register write reaches. */
@@ -55,6 +57,12 @@ struct vio_queue_config {
 	uint16_t next_avail; /* first available index to look at: 0, or the value stop returned */
 	bool event_idx;	     /* VIRTIO_F_EVENT_IDX negotiated */
 	bool indirect;	     /* VIRTIO_F_INDIRECT_DESC negotiated */
+	/*
+	 * In-flight tracking (inflight.h): NULL, or the queue's area, prepared for this size.
+	 * Chains that an earlier owner left in flight are popped first, and the queue goes on
+	 * behind them; next_avail above is then not used.
+	 */
+	struct vio_inflight *inflight;
 };
 
 struct vio_queue {
@@ -82,6 +90,14 @@ struct vio_queue {
 	bool kicks_off;	       /* VRING_USED_F_NO_NOTIFY is set (only without event index) */
 	bool started;
 	const char *fault; /* which rule the driver broke, or NULL */
+
+	/* in-flight tracking, or NULL */
+	struct vio_inflight *inflight;
+	uint64_t inflight_counter;
+	uint16_t *resubmit;   /* heads to pop before those of the ring */
+	uint16_t n_resubmit;  /* how many there were */
+	uint16_t resubmitted; /* how many of them were popped */
+	uint16_t batch_head;  /* pushed last, not yet published */
 
 	const struct vio_mem *mem;
 	struct iovec *iovs; /* all slots' vectors */
