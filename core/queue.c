@@ -16,6 +16,7 @@
 #include <linux/virtio_ring.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define CHAIN_MAX_BYTES (UINT64_C(1) << 32) /* SPLIT-DRV: no chain is longer than 2^32 bytes */
 
@@ -93,29 +94,40 @@ static void queue_clear(struct vio_queue *q)
 	q->backend_data = keep.backend_data;
 }
 
+static uint16_t chain_max(const struct vio_queue *q)
+{
+	return q->size < VIO_CHAIN_MAX ? q->size : VIO_CHAIN_MAX;
+}
+
 /*
  * Vectors per chain: one per descriptor of the longest chain, and one more for each border between
  * regions that the buffers of one chain may lie across. An odd number of cache lines apart, so that
  * the slots' vectors do not all fall into the same cache sets.
  */
-static size_t slot_iovs(const struct vio_mem *mem, uint16_t size)
+static size_t slot_iovs(const struct vio_queue *q)
 {
 	size_t per_line = 64 / sizeof(struct iovec);
 
-	return vio_round_up(size + mem->n, 2 * per_line) + per_line;
+	return vio_round_up(chain_max(q) + q->mem->n, 2 * per_line) + per_line;
 }
 
 static int slots_alloc(struct vio_queue *q, size_t slot_size)
 {
-	size_t n_iov = slot_iovs(q->mem, q->size);
+	size_t n_iov = slot_iovs(q);
+	void *p;
 
 	q->slot_size = vio_round_up(slot_size, 64);
 	q->slots = aligned_alloc(64, q->size * q->slot_size);
-	/* Not touched until used: a queue whose chains are short costs little real memory. */
-	q->iovs = calloc(q->size * n_iov, sizeof(struct iovec));
-	if (!q->slots || !q->iovs)
+	if (!q->slots)
 		return -ENOMEM;
 	memset(q->slots, 0, q->size * q->slot_size);
+	/* Not touched until used: a queue whose chains are short costs little real memory. */
+	q->iovs_bytes = q->size * n_iov * sizeof(struct iovec);
+	p = mmap(NULL, q->iovs_bytes, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED)
+		return -ENOMEM;
+	q->iovs = p;
 	for (uint16_t i = 0; i < q->size; i++) {
 		struct vio_chain *c = (struct vio_chain *)(void *)(q->slots + i * q->slot_size);
 
@@ -160,6 +172,7 @@ int vio_queue_start(struct vio_queue *q, const struct vio_mem *mem,
 	q->mem = mem;
 	q->size = cfg->size;
 	q->mask = cfg->size - 1;
+	q->chain_max = chain_max(q);
 	q->event_idx = cfg->event_idx;
 	q->indirect = cfg->indirect;
 	q->desc = vio_mem_ptr(mem, cfg->desc_gpa, q->size * sizeof(struct vring_desc));
@@ -185,7 +198,8 @@ uint16_t vio_queue_stop(struct vio_queue *q)
 	uint16_t next = q->next_avail;
 
 	free(q->slots);
-	free(q->iovs);
+	if (q->iovs)
+		munmap(q->iovs, q->iovs_bytes);
 	free(q->resubmit);
 	queue_clear(q);
 	return next;
@@ -322,7 +336,7 @@ static int walk_indirect(struct vio_queue *q, struct walk *w, const struct desc 
 		if (!(e.flags & VRING_DESC_F_NEXT))
 			return 0;
 		if (VIO_UNLIKELY(--w->left == 0))
-			return queue_fault(q, "chain longer than the queue size");
+			return queue_fault(q, "chain longer than the queue size, or than 1024");
 		i = e.next;
 		if (VIO_UNLIKELY(i >= t.n))
 			return queue_fault(q, "next index outside the indirect table");
@@ -343,7 +357,7 @@ static inline int walk_direct(struct vio_queue *q, struct walk *w, uint16_t i)
 		if (!(d.flags & VRING_DESC_F_NEXT))
 			return 0;
 		if (VIO_UNLIKELY(--w->left == 0))
-			return queue_fault(q, "chain longer than the queue size");
+			return queue_fault(q, "chain longer than the queue size, or than 1024");
 		i = d.next;
 		if (VIO_UNLIKELY(i >= q->size))
 			return queue_fault(q, "next index outside the descriptor table");
@@ -462,7 +476,7 @@ int vio_queue_pop(struct vio_queue *q, struct vio_chain **out)
 	if (VIO_UNLIKELY(c->busy))
 		return pop_fault(q, "head made available again while in flight");
 	w.iov = c->iov;
-	w.left = q->size;
+	w.left = q->chain_max;
 	w.spare = (uint32_t)q->mem->n;
 	r = walk_direct(q, &w, head);
 	if (VIO_UNLIKELY(r < 0 || w.bytes > CHAIN_MAX_BYTES))

@@ -31,6 +31,12 @@ extern "C" {
 #define VIO_QUEUE_MAX_SIZE 32768
 
 /*
+ * The most descriptors of one chain, whatever the queue's size (SPLIT-DEV-004): a longer one is a
+ * fault. What Linux takes in one vector (UIO_MAXIOV), and it bounds the memory of a queue.
+ */
+#define VIO_CHAIN_MAX 1024
+
+/*
  * A popped descriptor chain. It lives at the start of the queue's request slot number `head` and
  * stays valid until it is pushed. The device owns `iov` meanwhile and may shorten entries (iov.h).
  * iov[0 .. n_readable) is device-readable, iov[n_readable .. n_readable + n_writable) is
@@ -77,6 +83,7 @@ struct vio_queue {
 	size_t slot_size;
 	uint16_t size;
 	uint16_t mask;
+	uint16_t chain_max; /* descriptors of a chain */
 	bool event_idx;
 	bool indirect;
 
@@ -101,6 +108,7 @@ struct vio_queue {
 
 	const struct vio_mem *mem;
 	struct iovec *iovs; /* all slots' vectors */
+	size_t iovs_bytes;
 
 	/* for the owner: device and back-end */
 	uint16_t index;

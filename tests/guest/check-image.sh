@@ -36,7 +36,7 @@ check_image() {
 
   if [ -n "$(fact "$2" fs bytes)" ]; then
     if out=$(e2fsck -f -n "$1" 2>&1); then
-      echo "ok image-fsck $(echo "$out" | tail -n 1 | sed 's/^[^ ]*: //')"
+      echo "ok image-fsck clean: $(echo "$out" | tail -n 1 | sed 's/^[^ ]*: //')"
     else
       echo "not image-fsck $(echo "$out" | tail -n 4 | tr '\n' ' ')"
     fi

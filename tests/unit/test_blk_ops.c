@@ -3,22 +3,35 @@
  * virtio-blk beyond reading and writing: discard and write-zeroes, cache mode, identity, resizing,
  * several queues.
  */
+#include <endian.h>
 #include <errno.h>
 #include <stddef.h>
 
 #include "disk.h"
 
-#define SEG struct virtio_blk_discard_write_zeroes
+/* A segment of a discard or write-zeroes request. */
+struct seg {
+	uint64_t sector;
+	uint32_t num_sectors;
+	uint32_t flags;
+};
 
 #define UNMAP VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP
 
 /* ---- discard and write-zeroes ------------------------------------------------------------------
  */
 
-static uint8_t do_segments(struct disk *d, uint32_t type, const SEG *seg, uint32_t bytes)
+/* Sends `bytes` bytes of segments, 16 each, and returns the status. */
+static uint8_t do_segments(struct disk *d, uint32_t type, const struct seg *seg, uint32_t bytes)
 {
-	struct drv_blk_req r = {.type = type, .out = seg, .out_len = bytes};
+	struct virtio_blk_discard_write_zeroes raw[32];
+	struct drv_blk_req r = {.type = type, .out = raw, .out_len = bytes};
 
+	for (uint32_t i = 0; i < (bytes + 15) / 16; i++) {
+		raw[i].sector = htole64(seg[i].sector);
+		raw[i].num_sectors = htole32(seg[i].num_sectors);
+		raw[i].flags = htole32(seg[i].flags);
+	}
 	MUST(drv_blk_do(&d->blk, 0, &r));
 	CU_ASSERT_EQUAL(r.used_len, 1);
 	CU_ASSERT_FALSE(r.damaged);
@@ -41,7 +54,8 @@ static void test_write_zeroes(void) /* BLK-DEV-033 */
 
 	disk_init(&d, DRV_MMIO);
 	for (uint32_t flags = 0; flags <= UNMAP; flags++) {
-		const SEG seg = {.sector = 100 + flags * 50, .num_sectors = 20, .flags = flags};
+		const struct seg seg = {
+			.sector = 100 + flags * 50, .num_sectors = 20, .flags = flags};
 
 		CU_ASSERT_EQUAL(do_segments(&d, VIRTIO_BLK_T_WRITE_ZEROES, &seg, sizeof(seg)),
 				VIRTIO_BLK_S_OK);
@@ -57,13 +71,13 @@ static void test_write_zeroes(void) /* BLK-DEV-033 */
 
 static void test_several_segments(void)
 {
-	SEG seg[16];
+	struct seg seg[16];
 	struct disk d;
 
 	disk_init(&d, DRV_MMIO);
 	for (unsigned n = 1; n <= 16; n++) {
 		for (unsigned i = 0; i < n; i++)
-			seg[i] = (SEG){.sector = n * 64 + i * 2, .num_sectors = 1};
+			seg[i] = (struct seg){.sector = n * 64 + i * 2, .num_sectors = 1};
 		CU_ASSERT_EQUAL(
 			do_segments(&d, n % 2 ? VIRTIO_BLK_T_DISCARD : VIRTIO_BLK_T_WRITE_ZEROES,
 				    seg, n * (uint32_t)sizeof(*seg)),
@@ -78,7 +92,7 @@ static void test_several_segments(void)
 
 struct bad_segments {
 	const char *what;
-	SEG seg[3];
+	struct seg seg[3];
 	uint32_t bytes;
 	uint8_t discard; /* status */
 	uint8_t zeroes;
@@ -127,34 +141,50 @@ static void test_bad_segments(void) /* BLK-DEV-029, BLK-DEV-030, BLK-IMP-004 */
 /* One segment more than the device says it takes, and one sector more. */
 static void test_segment_limits(void)
 {
-	static SEG seg[257];
+	const struct vio_storage_info large = {.size = UINT64_C(1) << 50,
+					       .logical_block = 512,
+					       .physical_block = 512,
+					       .discard_granularity = 512,
+					       .discard = true,
+					       .write_zeroes = true};
 	const uint32_t type[] = {VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_WRITE_ZEROES};
 	const uint32_t seg_at[] = {offsetof(struct virtio_blk_config, max_discard_seg),
 				   offsetof(struct virtio_blk_config, max_write_zeroes_seg)};
 	const uint32_t sectors_at[] = {
 		offsetof(struct virtio_blk_config, max_discard_sectors),
 		offsetof(struct virtio_blk_config, max_write_zeroes_sectors)};
+	struct seg seg[32];
 	struct disk d;
 
-	disk_init(&d, DRV_MMIO);
+	disk_make(&d, DRV_MMIO, NULL, &large);
+	disk_start(&d, DRV_ALL_FEATURES);
+	drv_held_fail(d.held, VIO_IO_DISCARD, -EIO); /* it has not that much memory */
+	drv_held_fail(d.held, VIO_IO_WRITE_ZEROES, -EIO);
 	for (unsigned i = 0; i < 2; i++) {
 		uint32_t max = (uint32_t)drv_config_field(d.bus, seg_at[i], 4);
 		uint32_t sectors = (uint32_t)drv_config_field(d.bus, sectors_at[i], 4);
+		unsigned before = disk_submitted(&d);
 
 		CU_ASSERT_FATAL(max < VIO_ARRAY_LEN(seg));
 		for (uint32_t k = 0; k <= max; k++)
-			seg[k] = (SEG){.sector = k, .num_sectors = 1};
-		CU_ASSERT_EQUAL(do_segments(&d, type[i], seg, max * 16), VIRTIO_BLK_S_OK);
-		CU_ASSERT_EQUAL(do_segments(&d, type[i], seg, (max + 1) * 16), VIRTIO_BLK_S_IOERR);
+			seg[k] = (struct seg){.sector = k, .num_sectors = 1};
+		do_segments(&d, type[i], seg, max * 16);
+		CU_ASSERT_EQUAL(disk_submitted(&d), before + 1); /* taken, and then failed */
+		do_segments(&d, type[i], seg, (max + 1) * 16);
+		CU_ASSERT_EQUAL(disk_submitted(&d), before + 1);
+		seg[0].num_sectors = sectors;
+		do_segments(&d, type[i], seg, 16);
+		CU_ASSERT_EQUAL(disk_submitted(&d), before + 2);
 		seg[0].num_sectors = sectors + 1;
 		CU_ASSERT_EQUAL(do_segments(&d, type[i], seg, 16), VIRTIO_BLK_S_IOERR);
+		CU_ASSERT_EQUAL(disk_submitted(&d), before + 2);
 	}
 	disk_fini(&d);
 }
 
 static void test_segments_not_negotiated(void)
 {
-	const SEG seg = {.sector = 1, .num_sectors = 1};
+	const struct seg seg = {.sector = 1, .num_sectors = 1};
 	struct disk d;
 
 	disk_make(&d, DRV_MMIO, NULL, NULL);
@@ -168,9 +198,9 @@ static void test_segments_not_negotiated(void)
 /* The engine fails one of several segments, which are given to it one after the other. */
 static void test_segment_fails(void)
 {
-	const SEG seg[3] = {{.sector = 1, .num_sectors = 1},
-			    {.sector = 3, .num_sectors = 1},
-			    {.sector = 5, .num_sectors = 1}};
+	const struct seg seg[3] = {{.sector = 1, .num_sectors = 1},
+				   {.sector = 3, .num_sectors = 1},
+				   {.sector = 5, .num_sectors = 1}};
 	struct drv_blk_req r = {
 		.type = VIRTIO_BLK_T_WRITE_ZEROES, .out = seg, .out_len = sizeof(seg)};
 	struct disk d;
@@ -258,7 +288,7 @@ static void test_cache_mode_by_features(void) /* BLK-DEV-004, BLK-DEV-037 */
 static void test_writethrough_disk(void)
 {
 	const struct vio_blk_config cfg = {.writethrough = true};
-	const SEG seg = {.sector = 1, .num_sectors = 1};
+	const struct seg seg = {.sector = 1, .num_sectors = 1};
 	struct disk d;
 
 	disk_make(&d, DRV_MMIO, &cfg, NULL);
