@@ -200,7 +200,23 @@ void vio_opt_values(const struct vio_opt *opt, char *buf, size_t len)
 	case VIO_OPT_CHOICE:
 		text_add_words(&t, opt->choices, count_choices(opt), " or ");
 		break;
+	case VIO_OPT_NAMES:
+		text_add(&t, "names of [%s] sections", opt->word);
+		break;
 	}
+}
+
+const char *vio_opt_next_name(const char *names, char *name, size_t len)
+{
+	static const char between[] = " \t,";
+	size_t n;
+
+	names += strspn(names, between);
+	n = strcspn(names, between);
+	if (n == 0)
+		return NULL;
+	snprintf(name, len, "%.*s", (int)n, names);
+	return names + n;
 }
 
 const char *vio_opt_default(const struct vio_opt *opt)
@@ -343,6 +359,8 @@ static int set_string(const struct vio_opt *opt, void *obj, const char *text, ch
 
 	if (opt->type == VIO_OPT_PATH && len == 0)
 		return refuse(opt, text, "empty", err);
+	if (opt->type == VIO_OPT_NAMES && strspn(text, " \t,") == len)
+		return refuse(opt, text, "no name", err);
 	if (len < opt->min)
 		return refuse(opt, text, "too short", err);
 	if (opt->max != 0 && len > opt->max)
@@ -382,6 +400,7 @@ int vio_opt_set(const struct vio_opt *opt, void *obj, const char *text, char *er
 		return set_number(opt, obj, text, err);
 	case VIO_OPT_STRING:
 	case VIO_OPT_PATH:
+	case VIO_OPT_NAMES:
 		return set_string(opt, obj, text, err);
 	case VIO_OPT_CHOICE:
 		return set_choice(opt, obj, text, err);
@@ -393,7 +412,8 @@ int vio_opt_set(const struct vio_opt *opt, void *obj, const char *text, char *er
 
 static bool is_string(const struct vio_opt *opt)
 {
-	return opt->type == VIO_OPT_STRING || opt->type == VIO_OPT_PATH;
+	return opt->type == VIO_OPT_STRING || opt->type == VIO_OPT_PATH ||
+	       opt->type == VIO_OPT_NAMES;
 }
 
 static void clear_field(const struct vio_opt *opt, void *obj)

@@ -25,6 +25,9 @@
  *	VIO_OPT_STRING    char *      anything; a copy on the heap, NULL when there is no value
  *	VIO_OPT_PATH      char *      a file name, not empty; the same
  *	VIO_OPT_CHOICE    unsigned    one of `choices`; the field gets its index
+ *	VIO_OPT_NAMES     char *      names with blanks or commas between, at least one; a copy as
+ *	                              written. vio_opt_next_name() takes them apart; what they name
+ *	                              (`word`) is the business of the table's user
  *
  * A `const char *` may stand for char *. Nothing here allocates but copies of strings, reads a
  * file, or keeps state: any thread, one object at a time.
@@ -45,6 +48,7 @@ enum vio_opt_type {
 	VIO_OPT_STRING,
 	VIO_OPT_PATH,
 	VIO_OPT_CHOICE,
+	VIO_OPT_NAMES,
 };
 
 struct vio_opt {
@@ -59,11 +63,15 @@ struct vio_opt {
 	 */
 	uint64_t min;
 	uint64_t max;
-	uint64_t multiple;   /* UINT, SIZE: the value must be a multiple; 0: any */
-	bool pow2;	     /* UINT, SIZE: the value must be a power of two */
-	bool required;	     /* somebody has to set it; enforced by the user of the table */
-	const char *word;    /* UINT, SIZE: a word that stands for word_value, such as auto */
-	uint64_t word_value; /* min and max do not apply to it */
+	uint64_t multiple; /* UINT, SIZE: the value must be a multiple; 0: any */
+	bool pow2;	   /* UINT, SIZE: the value must be a power of two */
+	bool required;	   /* somebody has to set it; enforced by the user of the table */
+	/*
+	 * UINT, SIZE: a word that stands for word_value, such as auto. NAMES: the type of section
+	 * that the names are of.
+	 */
+	const char *word;
+	uint64_t word_value;	    /* min and max do not apply to it */
 	const char *const *choices; /* CHOICE: NULL-terminated */
 };
 
@@ -95,6 +103,12 @@ VIO_EXPORT int vio_opt_set(const struct vio_opt *opt, void *obj, const char *tex
  * "mmio or pci". At most `len` bytes, always terminated.
  */
 VIO_EXPORT void vio_opt_values(const struct vio_opt *opt, char *buf, size_t len);
+
+/*
+ * The next name of a VIO_OPT_NAMES value: copied to `name`, cut to `len` bytes. Returns where to go
+ * on, or NULL when there is no other.
+ */
+VIO_EXPORT const char *vio_opt_next_name(const char *names, char *name, size_t len);
 
 /* The default as it would be written; NULL: a string without one. */
 VIO_EXPORT const char *vio_opt_default(const struct vio_opt *opt);

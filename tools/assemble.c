@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A checked config to devices: storage, back-end and device of each section, and back.
+ * A checked config to IO threads, storage, back-end and device of each section, and back.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -9,6 +9,12 @@
 #include <viodm/backend.h>
 
 #include "config_internal.h"
+
+/* What one [iothread] section became. */
+struct thread {
+	const struct object *object;
+	struct vio_iothread *iothread;
+};
 
 /* What one device section became. */
 struct assembled {
@@ -20,11 +26,49 @@ struct assembled {
 
 struct vio_assembly {
 	const struct vio_log *log;
+	struct thread *threads;
+	size_t n_threads;
 	size_t n;
 	struct assembled devices[];
 };
 
-static int open_storage(const struct object *o, struct vio_storage **out)
+/* ---- making ---------------------------------------------------------------------------------- */
+
+static int create_threads(struct vio_assembly *a, struct vio_config *cfg)
+{
+	a->threads = calloc(cfg->n_objects + 1, sizeof(*a->threads));
+	if (!a->threads)
+		return config_no_memory(cfg);
+	for (size_t i = 0; i < cfg->n_objects; i++) {
+		const struct object *o = cfg->objects[i];
+		const struct part *p = &o->parts[LEAF_MODEL];
+		struct thread *t = &a->threads[a->n_threads];
+		const char *hint;
+		int r;
+
+		if (p->leaf != &builtin_iothread)
+			continue;
+		t->object = o;
+		r = p->leaf->iothread.create(p->opts, o->name, &t->iothread, &hint);
+		if (r)
+			return config_fail(cfg, r, &o->at, o, NULL,
+					   "the IO thread cannot be made: %s%s", strerror(-r),
+					   hint);
+		a->n_threads++;
+	}
+	return 0;
+}
+
+static struct vio_iothread *find_thread(const struct vio_assembly *a, const struct object *o)
+{
+	for (size_t i = 0; i < a->n_threads; i++) {
+		if (a->threads[i].object == o)
+			return a->threads[i].iothread;
+	}
+	return NULL;
+}
+
+static int open_storage(const struct object *o, const struct vio_log *log, struct vio_storage **out)
 {
 	const struct model_ops *model = &o->parts[LEAF_MODEL].leaf->model;
 	const struct part *engine = &o->parts[LEAF_ENGINE];
@@ -33,28 +77,86 @@ static int open_storage(const struct object *o, struct vio_storage **out)
 	if (!engine->leaf)
 		return 0;
 	model->access(o->parts, &access);
-	return engine->leaf->engine.open(engine->opts, &access, out);
+	return engine->leaf->engine.open(engine->opts, &access, log, out);
+}
+
+static int create_backend(const struct vio_assembly *a, const struct object *o,
+			  const struct vio_config_env *env, struct vio_backend **out)
+{
+	const struct part *backend = &o->parts[LEAF_BACKEND];
+	struct backend_env be = {.loop = env->loop, .n_iothreads = o->n_refs};
+	int r;
+
+	be.iothreads = calloc(o->n_refs + 1, sizeof(struct vio_iothread *));
+	if (!be.iothreads)
+		return -ENOMEM;
+	for (size_t i = 0; i < o->n_refs; i++)
+		be.iothreads[i] = find_thread(a, o->refs[i]);
+	r = backend->leaf->backend.create(backend->opts, &be, out);
+	free(be.iothreads);
+	return r;
 }
 
 /* On failure `*what` says what could not be made; what was made stays in *d. */
-static int assemble(struct assembled *d, const struct vio_config_env *env, const char **what)
+static int assemble(const struct vio_assembly *a, struct assembled *d,
+		    const struct vio_config_env *env, const char **what)
 {
 	const struct object *o = d->object;
-	const struct part *backend = &o->parts[LEAF_BACKEND];
 	struct vio_device_env device_env = {.name = o->name, .mem = env->mem, .log = env->log};
 	int r;
 
 	*what = "storage";
-	r = open_storage(o, &d->storage);
+	r = open_storage(o, env->log, &d->storage);
 	if (r)
 		return r;
 	*what = "back-end";
-	r = backend->leaf->backend.create(backend->opts, env, &d->backend);
+	r = create_backend(a, o, env, &d->backend);
 	if (r)
 		return r;
 	*what = "device";
 	device_env.backend = d->backend;
 	return o->parts[LEAF_MODEL].leaf->model.create(o->parts, &device_env, d->storage, &d->dev);
+}
+
+static int create_devices(struct vio_assembly *a, struct vio_config *cfg,
+			  const struct vio_config_env *env)
+{
+	for (size_t i = 0; i < cfg->n_devices; i++) {
+		const struct object *o = cfg->devices[i];
+		struct assembled *d = &a->devices[a->n++];
+		const char *what;
+		int r;
+
+		d->object = o;
+		r = assemble(a, d, env, &what);
+		if (r)
+			return config_fail(cfg, r, &o->at, o, NULL, "the %s cannot be made: %s",
+					   what, strerror(-r));
+	}
+	return 0;
+}
+
+int vio_assembly_create(struct vio_config *cfg, const struct vio_config_env *env,
+			struct vio_assembly **out)
+{
+	struct vio_assembly *a;
+	int r;
+
+	if (!cfg->checked)
+		return config_fail(cfg, -EINVAL, NULL, NULL, NULL, "the config was not checked");
+	a = calloc(1, sizeof(*a) + cfg->n_devices * sizeof(a->devices[0]));
+	if (!a)
+		return config_no_memory(cfg);
+	a->log = env->log;
+	r = create_threads(a, cfg);
+	if (!r)
+		r = create_devices(a, cfg, env);
+	if (r) {
+		vio_assembly_destroy(a);
+		return r;
+	}
+	*out = a;
+	return 0;
 }
 
 static void disassemble(struct assembled *d)
@@ -64,64 +166,47 @@ static void disassemble(struct assembled *d)
 	vio_storage_close(d->storage);
 }
 
-int vio_assembly_create(struct vio_config *cfg, const struct vio_config_env *env,
-			struct vio_assembly **out)
-{
-	size_t n = vio_config_n_devices(cfg);
-	struct vio_assembly *a;
-
-	if (!cfg->checked)
-		return config_fail(cfg, -EINVAL, NULL, NULL, NULL, "the config was not checked");
-	a = calloc(1, sizeof(*a) + n * sizeof(a->devices[0]));
-	if (!a)
-		return config_no_memory(cfg);
-	a->log = env->log;
-	for (size_t i = 0; i < n; i++) {
-		struct assembled *d = &a->devices[a->n++];
-		const char *what;
-		int r;
-
-		d->object = cfg->objects[cfg->n_own + i];
-		r = assemble(d, env, &what);
-		if (r) {
-			vio_assembly_destroy(a);
-			return config_fail(cfg, r, &cfg->objects[cfg->n_own + i]->at,
-					   cfg->objects[cfg->n_own + i], NULL,
-					   "the %s cannot be made: %s", what, strerror(-r));
-		}
-	}
-	*out = a;
-	return 0;
-}
-
 void vio_assembly_destroy(struct vio_assembly *a)
 {
 	if (!a)
 		return;
 	while (a->n > 0)
 		disassemble(&a->devices[--a->n]);
+	while (a->n_threads > 0)
+		vio_iothread_destroy(a->threads[--a->n_threads].iothread);
+	free(a->threads);
 	free(a);
 }
+
+/* ---- looking --------------------------------------------------------------------------------- */
 
 struct vio_device *vio_assembly_device(const struct vio_assembly *a, size_t i)
 {
 	return i < a->n ? a->devices[i].dev : NULL;
 }
 
+struct vio_storage *vio_assembly_storage(const struct vio_assembly *a, size_t i)
+{
+	return i < a->n ? a->devices[i].storage : NULL;
+}
+
+int vio_assembly_refresh_device(struct vio_assembly *a, size_t i)
+{
+	const struct object *o = a->devices[i].object;
+	const struct model_ops *model = &o->parts[LEAF_MODEL].leaf->model;
+	int r = model->refresh ? model->refresh(a->devices[i].dev) : 0;
+
+	if (r < 0)
+		vio_log(a->log, VIO_LOG_WARN, "%s: cannot read the size: %s", o->name,
+			strerror(-r));
+	return r;
+}
+
 unsigned vio_assembly_refresh(struct vio_assembly *a)
 {
 	unsigned changed = 0;
 
-	for (size_t i = 0; i < a->n; i++) {
-		const struct object *o = a->devices[i].object;
-		const struct model_ops *model = &o->parts[LEAF_MODEL].leaf->model;
-		int r = model->refresh ? model->refresh(a->devices[i].dev) : 0;
-
-		if (r > 0)
-			changed++;
-		else if (r < 0)
-			vio_log(a->log, VIO_LOG_WARN, "%s: cannot read the size: %s", o->name,
-				strerror(-r));
-	}
+	for (size_t i = 0; i < a->n; i++)
+		changed += vio_assembly_refresh_device(a, i) > 0;
 	return changed;
 }

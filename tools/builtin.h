@@ -3,8 +3,9 @@
 #define TOOLS_BUILTIN_H
 
 /*
- * The leaves of this build and how a configuration reaches them. builtin.c has the tables; a new
- * device model, transport, back-end or storage engine is one more entry there.
+ * The leaves of this build and how a configuration reaches them. builtin.c names them all; a new
+ * device model, transport, back-end or storage engine is one more entry there, and its description
+ * (options, operations) goes into the leaf_<kind>.c beside it.
  *
  * A device section is put together from leaves: the section's type names the device model, and the
  * keys `transport`, `backend` and `engine` name the others. The options of all chosen leaves are
@@ -14,6 +15,7 @@
 
 #include <viodm/config.h>
 #include <viodm/engines.h>
+#include <viodm/iothread.h>
 
 enum leaf_kind {
 	LEAF_MODEL,
@@ -56,13 +58,24 @@ struct model_ops {
 };
 
 struct transport_ops {
-	/* Fills in the transport's part. Required. */
-	void (*describe)(const void *opts, struct vio_config_device *device);
+	enum vio_config_transport id;
+	/*
+	 * Fills in the transport's part; strings may point into opts. 0 or -EINVAL with *fault.
+	 * Required.
+	 */
+	int (*describe)(const void *opts, struct vio_config_device *device, struct fault *fault);
+};
+
+/* What a back-end is made of. */
+struct backend_env {
+	struct vio_loop *loop;		 /* the embedder's */
+	struct vio_iothread **iothreads; /* those that the section names, in that order */
+	size_t n_iothreads;
 };
 
 struct backend_ops {
 	/* 0 or -errno. Required. */
-	int (*create)(const void *opts, const struct vio_config_env *env, struct vio_backend **out);
+	int (*create)(const void *opts, const struct backend_env *env, struct vio_backend **out);
 };
 
 struct engine_ops {
@@ -74,8 +87,17 @@ struct engine_ops {
 		     struct fault *fault);
 	/* 0 or -errno. Required. */
 	int (*open)(const void *opts, const struct vio_storage_file_config *access,
-		    struct vio_storage **out);
+		    const struct vio_log *log, struct vio_storage **out);
 	bool direct; /* access.direct makes sense */
+};
+
+/* Sections that are no devices: IO threads. */
+struct iothread_ops {
+	/* 0 or -EINVAL with *fault. Required. */
+	int (*check)(const void *opts, struct fault *fault);
+	/* 0 or -errno; *hint is "" or what to say behind the error. Required. */
+	int (*create)(const void *opts, const char *name, struct vio_iothread **out,
+		      const char **hint);
 };
 
 struct leaf {
@@ -90,18 +112,22 @@ struct leaf {
 		struct transport_ops transport;
 		struct backend_ops backend;
 		struct engine_ops engine;
+		struct iothread_ops iothread;
 	};
 };
 
 /* All leaves of one kind. */
 struct leaf_set {
 	struct vio_opt key; /* the key that chooses one; the choices are filled in when used */
-	const struct leaf *leaves;
+	const struct leaf *const *leaves;
 	size_t n;
 };
 
 /* Indexed by enum leaf_kind; LEAF_MODEL has no key. */
 extern const struct leaf_set builtin_leaves[LEAF_KINDS];
+
+/* The section [iothread NAME]. */
+extern const struct leaf builtin_iothread;
 
 /*
  * The key that chooses a leaf of `kind`, as an option whose value is the leaf's number. `names` has

@@ -23,8 +23,7 @@ void object_fini_parts(struct object *o)
 	}
 }
 
-/* The place to blame for `key`: its line, or the section's when it is not written. */
-static const struct origin *blame(const struct object *o, const char *key)
+const struct origin *config_blame(const struct object *o, const char *key)
 {
 	const struct setting *s = key ? config_setting(o, key) : NULL;
 
@@ -58,8 +57,9 @@ static int choose_leaf(struct vio_config *cfg, struct object *o, enum leaf_kind 
 
 	key.offset = 0; /* the field is `chosen` itself */
 	if (vio_opt_set(&key, &chosen, s ? s->value : key.def, text))
-		return config_fail(cfg, -EINVAL, blame(o, key.name), o, key.name, "%s", text);
-	o->parts[kind].leaf = &builtin_leaves[kind].leaves[chosen];
+		return config_fail(cfg, -EINVAL, config_blame(o, key.name), o, key.name, "%s",
+				   text);
+	o->parts[kind].leaf = builtin_leaves[kind].leaves[chosen];
 	return init_part(cfg, &o->parts[kind]);
 }
 
@@ -98,10 +98,10 @@ static void describe_misfit(const struct object *o, enum leaf_kind kind, const c
 	size_t used = 0, shown = 0;
 
 	for (size_t i = 0; i < set->n && used < VIO_OPT_ERROR_LEN; i++) {
-		if (!find_opt(&set->leaves[i], key))
+		if (!find_opt(set->leaves[i], key))
 			continue;
 		used += (size_t)snprintf(text + used, VIO_OPT_ERROR_LEN - used, "%s%s",
-					 shown++ ? " or " : "", set->leaves[i].name);
+					 shown++ ? " or " : "", set->leaves[i]->name);
 	}
 	if (used < VIO_OPT_ERROR_LEN)
 		snprintf(text + used, VIO_OPT_ERROR_LEN - used, "; this section has %s = %s",
@@ -126,7 +126,7 @@ static int set_misfit(struct vio_config *cfg, const struct object *o, const stru
 
 	for (unsigned k = LEAF_MODEL + 1; k < LEAF_KINDS; k++) {
 		for (size_t i = 0; config_needs(o, k) && i < builtin_leaves[k].n; i++) {
-			if (!find_opt(&builtin_leaves[k].leaves[i], s->key))
+			if (!find_opt(builtin_leaves[k].leaves[i], s->key))
 				continue;
 			if (is_overruled(o, k, s))
 				return 0;
@@ -199,18 +199,43 @@ static int check_leaves(struct object *o, struct fault *fault)
 	return engine->leaf->engine.check(engine->opts, &access, &o->storage_size, fault);
 }
 
-static int check_device(struct vio_config *cfg, struct object *o)
+static int describe(struct object *o, struct fault *fault)
 {
 	const struct part *transport = &o->parts[LEAF_TRANSPORT];
+	const struct leaf *engine = o->parts[LEAF_ENGINE].leaf;
+
+	o->device = (struct vio_config_device){
+		.name = o->name,
+		.model = o->parts[LEAF_MODEL].leaf->name,
+		.backend = o->parts[LEAF_BACKEND].leaf->name,
+		.engine = engine ? engine->name : NULL,
+		.transport = transport->leaf->transport.id,
+	};
+	return transport->leaf->transport.describe(transport->opts, &o->device, fault);
+}
+
+static int check_device(struct vio_config *cfg, struct object *o)
+{
 	struct fault fault = {0};
 	int r = check_leaves(o, &fault);
 
+	if (r == 0)
+		r = describe(o, &fault);
 	if (r)
-		return config_fail(cfg, r, blame(o, fault.key), o, fault.key, "%s", fault.text);
-	o->device.name = o->name;
-	o->device.model = o->parts[LEAF_MODEL].leaf->name;
-	transport->leaf->transport.describe(transport->opts, &o->device);
-	return 0;
+		return config_fail(cfg, r, config_blame(o, fault.key), o, fault.key, "%s",
+				   fault.text);
+	cfg->devices[cfg->n_devices++] = o;
+	return config_check_transport(cfg, o);
+}
+
+static int check_iothread(struct vio_config *cfg, struct object *o)
+{
+	const struct part *p = &o->parts[LEAF_MODEL];
+	struct fault fault = {0};
+	int r = p->leaf->iothread.check(p->opts, &fault);
+
+	return r ? config_fail(cfg, r, config_blame(o, fault.key), o, fault.key, "%s", fault.text)
+		 : 0;
 }
 
 static int check_object(struct vio_config *cfg, struct object *o)
@@ -224,9 +249,13 @@ static int check_object(struct vio_config *cfg, struct object *o)
 		r = set_option(cfg, o, &o->settings[i]);
 	for (unsigned k = 0; k < LEAF_KINDS && !r; k++)
 		r = check_required(cfg, o, k);
+	if (!r)
+		r = config_resolve(cfg, o);
 	if (r)
 		return r;
-	return o->own ? check_own(cfg, o) : check_device(cfg, o);
+	if (o->own)
+		return check_own(cfg, o);
+	return object_is_device(o) ? check_device(cfg, o) : check_iothread(cfg, o);
 }
 
 int vio_config_check(struct vio_config *cfg)
@@ -239,6 +268,9 @@ int vio_config_check(struct vio_config *cfg)
 	if (cfg->failed)
 		return -EINVAL;
 	r = config_apply_sets(cfg);
+	cfg->devices = calloc(cfg->n_objects + 1, sizeof(struct object *));
+	if (!r && !cfg->devices)
+		r = config_no_memory(cfg);
 	for (size_t i = 0; i < cfg->n_objects && !r; i++)
 		r = check_object(cfg, cfg->objects[i]);
 	cfg->checked = r == 0;
@@ -247,10 +279,10 @@ int vio_config_check(struct vio_config *cfg)
 
 size_t vio_config_n_devices(const struct vio_config *cfg)
 {
-	return cfg->checked ? cfg->n_objects - cfg->n_own : 0;
+	return cfg->checked ? cfg->n_devices : 0;
 }
 
 const struct vio_config_device *vio_config_device(const struct vio_config *cfg, size_t i)
 {
-	return i < vio_config_n_devices(cfg) ? &cfg->objects[cfg->n_own + i]->device : NULL;
+	return i < vio_config_n_devices(cfg) ? &cfg->devices[i]->device : NULL;
 }

@@ -100,6 +100,7 @@ struct object *config_find_object(const struct vio_config *cfg, const char *name
 static void object_free(struct object *o)
 {
 	object_fini_parts(o);
+	free(o->refs);
 	for (size_t i = 0; i < o->n_settings; i++) {
 		free(o->settings[i].key);
 		free(o->settings[i].value);
@@ -142,7 +143,9 @@ static int unknown_type(struct vio_config *cfg, const struct origin *at, const c
 	for (size_t i = 0; i < cfg->n_own && n < CONFIG_KEYS_MAX; i++)
 		known[n++] = cfg->objects[i]->own->type;
 	for (size_t i = 0; i < models->n && n < CONFIG_KEYS_MAX; i++)
-		known[n++] = models->leaves[i].name;
+		known[n++] = models->leaves[i]->name;
+	if (n < CONFIG_KEYS_MAX)
+		known[n++] = builtin_iothread.name;
 	vio_opt_unknown(text, "section type", type, known, n);
 	return config_fail(cfg, -EINVAL, at, NULL, NULL, "%s", text);
 }
@@ -171,16 +174,15 @@ static int open_own(struct vio_config *cfg, const struct origin *at, struct obje
 	return 0;
 }
 
-static int open_device(struct vio_config *cfg, const struct origin *at, const struct leaf *model,
-		       const char *name, struct object **out)
+static int open_named(struct vio_config *cfg, const struct origin *at, const struct leaf *type,
+		      const char *name, struct object **out)
 {
 	const struct object *other;
 	struct object *o;
 
 	if (!*name)
 		return config_fail(cfg, -EINVAL, at, NULL, NULL,
-				   "section [%s] needs a name: [%s NAME]", model->name,
-				   model->name);
+				   "section [%s] needs a name: [%s NAME]", type->name, type->name);
 	if (!is_name(name))
 		return config_fail(cfg, -EINVAL, at, NULL, NULL,
 				   "\"%s\" is no name: 1..%u letters, digits, - or _", name,
@@ -202,18 +204,30 @@ static int open_device(struct vio_config *cfg, const struct origin *at, const st
 		return config_no_memory(cfg);
 	o->at = *at;
 	o->written = true;
-	o->parts[LEAF_MODEL].leaf = model;
+	o->parts[LEAF_MODEL].leaf = type;
 	*out = o;
 	return 0;
+}
+
+/* The type of named sections, or NULL. */
+static const struct leaf *find_type(const char *name)
+{
+	const struct leaf_set *models = &builtin_leaves[LEAF_MODEL];
+
+	for (size_t i = 0; i < models->n; i++) {
+		if (strcmp(models->leaves[i]->name, name) == 0)
+			return models->leaves[i];
+	}
+	return strcmp(builtin_iothread.name, name) == 0 ? &builtin_iothread : NULL;
 }
 
 int config_open_section(struct vio_config *cfg, const struct origin *at, const char *header,
 			struct object **out)
 {
-	const struct leaf_set *models = &builtin_leaves[LEAF_MODEL];
 	size_t len = strcspn(header, " \t");
 	const char *name = header + len + strspn(header + len, " \t");
 	char type[CONFIG_KEY_MAX + 1];
+	const struct leaf *leaf;
 
 	snprintf(type, sizeof(type), "%.*s", (int)len, header);
 	for (size_t i = 0; i < cfg->n_own; i++) {
@@ -222,26 +236,17 @@ int config_open_section(struct vio_config *cfg, const struct origin *at, const c
 			return open_own(cfg, at, *out, name);
 		}
 	}
-	for (size_t i = 0; i < models->n; i++) {
-		if (strcmp(models->leaves[i].name, type) == 0)
-			return open_device(cfg, at, &models->leaves[i], name, out);
-	}
-	return unknown_type(cfg, at, type);
+	leaf = find_type(type);
+	return leaf ? open_named(cfg, at, leaf, name, out) : unknown_type(cfg, at, type);
 }
 
 /* ---- creation -------------------------------------------------------------------------------- */
 
 static bool own_is_sound(const struct vio_config *cfg, const struct vio_config_section *own)
 {
-	const struct leaf_set *models = &builtin_leaves[LEAF_MODEL];
-
 	if (!own->type || !is_name(own->type) || !own->data || own->n_opts > CONFIG_KEYS_MAX ||
-	    config_find_object(cfg, own->type))
+	    config_find_object(cfg, own->type) || find_type(own->type))
 		return false;
-	for (size_t i = 0; i < models->n; i++) {
-		if (strcmp(models->leaves[i].name, own->type) == 0)
-			return false;
-	}
 	for (size_t i = 0; i < own->n_opts; i++) {
 		if (vio_opts_find(own->opts, i, own->opts[i].name))
 			return false;
@@ -297,6 +302,7 @@ void vio_config_destroy(struct vio_config *cfg)
 	for (size_t i = 0; i < cfg->n_objects; i++)
 		object_free(cfg->objects[i]);
 	free(cfg->objects);
+	free(cfg->devices);
 	for (size_t i = 0; i < cfg->n_sources; i++)
 		free(cfg->sources[i]);
 	free(cfg->sources);

@@ -13,7 +13,7 @@
  *	vio_config_read(cfg, "vm.ini");              and any number of ...
  *	vio_config_set(cfg, "disk0.engine=memory");  ... -o options
  *	vio_config_check(cfg);                       everything is checked, nothing was created
- *	vio_assembly_create(cfg, &env, &devices);    storage, back-ends, devices
+ *	vio_assembly_create(cfg, &env, &devices);    IO threads, storage, back-ends, devices
  *	for (i = 0; i < vio_config_n_devices(cfg); i++)
  *		... put vio_assembly_device(devices, i) behind the registers that
  *		    vio_config_device(cfg, i) asks for
@@ -26,9 +26,11 @@
  */
 
 #include <stdio.h>
+#include <sys/types.h>
 
 #include <viodm/device.h>
 #include <viodm/opts.h>
+#include <viodm/storage.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -87,6 +89,21 @@ VIO_EXPORT int vio_config_read_buffer(struct vio_config *cfg, const char *name, 
  */
 VIO_EXPORT int vio_config_set(struct vio_config *cfg, const char *assignment);
 
+/* How the driver reaches a device: which object the embedder puts in front of it. */
+enum vio_config_transport {
+	VIO_CONFIG_MMIO,
+	VIO_CONFIG_PCI,
+	VIO_CONFIG_VHOST_USER,
+};
+
+/*
+ * Says which transports the embedder has, as bits `1u << VIO_CONFIG_...`: vio_config_check()
+ * refuses a section with another one, in the name of `program`. Not said: all of them. `program` is
+ * borrowed.
+ */
+VIO_EXPORT void vio_config_take_transports(struct vio_config *cfg, const char *program,
+					   unsigned transports);
+
 /*
  * Checks everything: types and ranges, missing keys, options that do not fit together, image files
  * (they are opened, looked at and closed). 0, -EINVAL, -ENOMEM, or -errno of an image. Nothing can
@@ -99,17 +116,21 @@ VIO_EXPORT const char *vio_config_error(const struct vio_config *cfg);
 
 /* ---- what a checked config describes --------------------------------------------------------- */
 
-enum vio_config_transport {
-	VIO_CONFIG_MMIO,
-	VIO_CONFIG_PCI,
-};
-
 /* A device section, in the order of the file. Strings live as long as the config. */
 struct vio_config_device {
-	const char *name;  /* "disk0" */
-	const char *model; /* "blk" */
+	const char *name;    /* "disk0" */
+	const char *model;   /* "blk" */
+	const char *backend; /* "iothread" */
+	const char *engine;  /* "auto"; NULL: the model has none */
 	enum vio_config_transport transport;
 	uint16_t pci_vectors; /* transport PCI: n_vectors of struct vio_pci_config */
+	/* transport VHOST_USER, as in struct vio_vhost_user_config: */
+	const char *socket; /* a path, or NULL: */
+	int socket_fd;	    /* an open socket */
+	mode_t socket_mode; /* 0: as the umask says */
+	uid_t socket_uid;   /* (uid_t)-1: leave it */
+	gid_t socket_gid;   /* (gid_t)-1: leave it */
+	bool sealed_memory;
 };
 
 /* 0 before vio_config_check() succeeded. */
@@ -138,21 +159,30 @@ struct vio_config_env {
 };
 
 /*
- * Creates storage, back-end and device of every device section, in order. `cfg` was checked and
- * must outlive the assembly. Either all of them or none. 0, -EINVAL (not checked), -ENOMEM, or
- * -errno of what failed, with vio_config_error(). Thread: the loop's owner.
+ * Creates the IO threads, then storage, back-end and device of every device section, in order.
+ * `cfg` was checked and must outlive the assembly. Either all of them or none. 0, -EINVAL (not
+ * checked), -ENOMEM, or -errno of what failed, with vio_config_error(). Thread: the loop's owner.
  */
 VIO_EXPORT int vio_assembly_create(struct vio_config *cfg, const struct vio_config_env *env,
 				   struct vio_assembly **out);
 
 /*
- * Destroys devices, back-ends and storage. The embedder has destroyed the transports. Thread: the
- * loop's owner. NULL is allowed.
+ * Destroys devices, back-ends, storage and IO threads. The embedder has destroyed the transports.
+ * Thread: the loop's owner. NULL is allowed.
  */
 VIO_EXPORT void vio_assembly_destroy(struct vio_assembly *a);
 
 /* The device of section `i` (see vio_config_device()), or NULL past the last. */
 VIO_EXPORT struct vio_device *vio_assembly_device(const struct vio_assembly *a, size_t i);
+
+/* What is under that device, or NULL when it has no storage. */
+VIO_EXPORT struct vio_storage *vio_assembly_storage(const struct vio_assembly *a, size_t i);
+
+/*
+ * Looks at the size of device `i`'s storage again; the driver is told of a new capacity. 1 when it
+ * changed, 0 when not or when there is no size, or -errno. Any thread.
+ */
+VIO_EXPORT int vio_assembly_refresh_device(struct vio_assembly *a, size_t i);
 
 /*
  * Looks at the size of every disk's storage again; drivers are told of a new capacity. Returns how

@@ -10,6 +10,7 @@
  *	config.c    the config and its objects
  *	settings.c  what the reader and -o put into objects
  *	check.c     settings to typed options, everything checked
+ *	refs.c      sections that refer to others, or must not
  *	assemble.c  a checked config to devices
  *	show.c      listings
  */
@@ -40,7 +41,10 @@ struct setting {
 	struct origin at;
 };
 
-/* A section: of the embedder's (without a name) or of a device. */
+/*
+ * A section: of the embedder's (without a name), of an IO thread, or of a device. Only a device has
+ * leaves beside LEAF_MODEL, which everywhere stands for the section's type.
+ */
 struct object {
 	char *name; /* NULL: the embedder's */
 	bool written;
@@ -48,18 +52,24 @@ struct object {
 	struct setting *settings;
 	size_t n_settings;
 
-	struct part parts[LEAF_KINDS]; /* LEAF_MODEL's leaf is the section's type */
+	struct part parts[LEAF_KINDS];
 	const struct vio_config_section *own;
 	struct leaf own_leaf; /* what stands for the embedder's section among the parts */
 
 	struct vio_config_device device; /* from here on: after the check */
 	uint64_t storage_size;
+	struct object **refs; /* IO threads that it names, in that order */
+	size_t n_refs;
 };
 
 struct vio_config {
-	struct object **objects; /* the embedder's first, then devices in the order of the file */
+	struct object **objects; /* the embedder's first, then others in the order of the file */
 	size_t n_objects;
 	size_t n_own;
+	struct object **devices; /* of these the devices; after the check */
+	size_t n_devices;
+	const char *program; /* who does not take every transport; NULL: nobody */
+	unsigned transports;
 	char **sources; /* strings that origins point to */
 	size_t n_sources;
 	const char *file;  /* the one read last, among the sources */
@@ -106,6 +116,11 @@ int config_apply_sets(struct vio_config *cfg);
 
 const struct setting *config_setting(const struct object *o, const char *key);
 
+static inline bool object_is_device(const struct object *o)
+{
+	return !o->own && o->parts[LEAF_MODEL].leaf != &builtin_iothread;
+}
+
 static inline bool config_needs(const struct object *o, enum leaf_kind kind)
 {
 	return (o->parts[LEAF_MODEL].leaf->needs & LEAF_BIT(kind)) != 0;
@@ -114,5 +129,16 @@ static inline bool config_needs(const struct object *o, enum leaf_kind kind)
 /* ---- check.c --------------------------------------------------------------------------------- */
 
 void object_fini_parts(struct object *o);
+
+/* The place to blame for `key`: its line, or the section's when it is not written. */
+const struct origin *config_blame(const struct object *o, const char *key);
+
+/* ---- refs.c ---------------------------------------------------------------------------------- */
+
+/* Finds what the section's options of type VIO_OPT_NAMES name. 0 or -errno. */
+int config_resolve(struct vio_config *cfg, struct object *o);
+
+/* Does the embedder take the device's transport, and has it its socket for itself? 0 or -EINVAL. */
+int config_check_transport(struct vio_config *cfg, const struct object *o);
 
 #endif

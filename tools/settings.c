@@ -43,7 +43,7 @@ static size_t all_keys(const struct object *o, const char **keys)
 	n = add_leaf_keys(keys, n, o->parts[LEAF_MODEL].leaf);
 	for (unsigned k = LEAF_MODEL + 1; k < LEAF_KINDS; k++) {
 		for (size_t i = 0; config_needs(o, k) && i < builtin_leaves[k].n; i++)
-			n = add_leaf_keys(keys, n, &builtin_leaves[k].leaves[i]);
+			n = add_leaf_keys(keys, n, builtin_leaves[k].leaves[i]);
 	}
 	return n;
 }

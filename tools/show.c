@@ -27,7 +27,7 @@ static void list_section(FILE *out, const struct leaf *leaf, const char *name)
 static void list_leaves(FILE *out, const struct leaf_set *set)
 {
 	for (size_t i = 0; i < set->n; i++) {
-		const struct leaf *leaf = &set->leaves[i];
+		const struct leaf *leaf = set->leaves[i];
 
 		fprintf(out, "%s = %s\n    %s\n\n", set->key.name, leaf->name, leaf->help);
 		vio_opts_print(out, leaf->opts, leaf->n_opts, 4);
@@ -49,7 +49,8 @@ void vio_config_list(FILE *out, const struct vio_config_section *sections, size_
 		list_section(out, &own, "");
 	}
 	for (size_t i = 0; i < models->n; i++)
-		list_section(out, &models->leaves[i], " NAME");
+		list_section(out, models->leaves[i], " NAME");
+	list_section(out, &builtin_iothread, " NAME");
 	for (unsigned k = LEAF_MODEL + 1; k < LEAF_KINDS; k++)
 		list_leaves(out, &builtin_leaves[k]);
 }

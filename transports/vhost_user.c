@@ -68,6 +68,8 @@ void vhu_reset_keep_rings(struct vio_vhost_user *vu)
 
 void vhu_reset_device(struct vio_vhost_user *vu)
 {
+	for (uint16_t i = 0; i < vu->n_rings; i++)
+		vhu_ring_pause(vu, &vu->rings[i]);
 	vhu_reset_keep_rings(vu);
 	vhu_rings_reset(vu);
 }

@@ -47,7 +47,8 @@ struct vhu_ring {
 	bool enabled;	 /* by SET_VRING_ENABLE; counts with protocol features only */
 	bool have_addr;	 /* `addr` was set */
 	uint32_t size;	 /* 0: not set */
-	uint16_t base;	 /* next available index; final while not running */
+	uint16_t base;	 /* available index to begin with */
+	uint16_t end;	 /* where it stopped last, or `base` as set; for GET_VRING_BASE */
 	uint64_t gpa[3]; /* descriptor table, available, used ring: what it runs with */
 	struct vio_vhost_vring_addr addr;
 	int kick_fd; /* -1: none, and the ring is stopped */
@@ -138,7 +139,10 @@ static inline int vhu_bad(struct vio_vhost_user *vu, const char *why)
 /* Adds 1 to an eventfd. Any thread, also inside signal handlers. */
 void vhu_signal(int fd);
 
-/* Resets the device as the front-end's driver would. Rings are stopped and at their defaults. */
+/*
+ * Resets the device as the front-end's driver would. Rings are stopped and at their defaults, but
+ * remember where they stopped: QEMU 7.2 sets status 0 first and asks for the index after that.
+ */
 void vhu_reset_device(struct vio_vhost_user *vu);
 
 /* The same for the device only; no ring runs, and what was set up for them stays. */

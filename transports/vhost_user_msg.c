@@ -207,7 +207,7 @@ static int set_vring_base(struct vio_vhost_user *vu, struct vio_vhost_msg *m)
 	if (!r)
 		return -EPROTO;
 	vhu_ring_pause(vu, r);
-	r->base = (uint16_t)m->u.state.num;
+	r->base = r->end = (uint16_t)m->u.state.num;
 	return vhu_ring_settle(vu, r);
 }
 
@@ -218,7 +218,7 @@ static int get_vring_base(struct vio_vhost_user *vu, struct vio_vhost_msg *m)
 	if (!r)
 		return -EPROTO;
 	vhu_ring_stop(vu, r);
-	m->u.state.num = r->base;
+	m->u.state.num = r->end;
 	return reply(vu, m);
 }
 
@@ -339,24 +339,31 @@ static int dispatch(struct vio_vhost_user *vu, struct vio_vhost_msg *m)
 	return handlers[m->hdr.request](vu, m);
 }
 
+/*
+ * Asked after the message was handled: the one that negotiates REPLY_ACK may want an answer itself
+ * (User Mode Linux does).
+ */
+static bool wants_ack(const struct vio_vhost_user *vu, const struct vio_vhost_msg *m)
+{
+	return m->hdr.flags & VIO_VHOST_NEED_REPLY && vu->protocol_features & PROTOCOL(REPLY_ACK) &&
+	       !vio_vhost_has_reply(m->hdr.request);
+}
+
 /* An error is answered, too, where an answer is wanted; then the connection is closed. */
 int vhu_handle(struct vio_vhost_user *vu)
 {
 	struct vio_vhost_msg *m = &vu->rx.msg;
-	bool wants_ack = m->hdr.flags & VIO_VHOST_NEED_REPLY &&
-			 vu->protocol_features & PROTOCOL(REPLY_ACK) &&
-			 !vio_vhost_has_reply(m->hdr.request);
 	const char *why;
 	int r;
 
 	vio_log(vu->log, VIO_LOG_DEBUG, "%s: %s", vio_device_name(vu->base.dev),
 		vio_vhost_request_name(m->hdr.request));
 	r = dispatch(vu, m);
-	why = vu->why;
-	if (!wants_ack)
+	if (!wants_ack(vu, m))
 		return r;
 	if (r == 0)
 		return reply_u64(vu, m, 0);
+	why = vu->why;
 	reply_u64(vu, m, 1);
 	vu->why = why;
 	return r;

@@ -28,11 +28,12 @@ static bool is_eventfd(int fd)
 	       write(fd, &zero, sizeof(zero)) == sizeof(zero);
 }
 
+/* Interrupts may also go into a pipe or, from User Mode Linux, a socket. */
 static bool is_pipe(int fd)
 {
 	struct stat st;
 
-	return fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
+	return fstat(fd, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
 }
 
 static bool set_nonblock(int fd)
@@ -117,7 +118,7 @@ void vhu_ring_pause(struct vio_vhost_user *vu, struct vhu_ring *r)
 {
 	if (r->state != VHU_RUNNING)
 		return;
-	r->base = vio_device_queue_disable(vu->base.dev, r->index);
+	r->base = r->end = vio_device_queue_disable(vu->base.dev, r->index);
 	r->state = VHU_DISABLED;
 }
 
@@ -258,6 +259,7 @@ void vhu_rings_close(struct vio_vhost_user *vu)
 		r->call_fd = -1;
 		close_fd(&call_fd);
 		close_fd(&r->err_fd);
+		r->end = 0;
 	}
 }
 
@@ -308,7 +310,7 @@ int vhu_ring_set_call(struct vio_vhost_user *vu, struct vhu_ring *r, int fd)
 		return call_off(vu, r);
 	if (!set_nonblock(fd) || (!pipe && !is_eventfd(fd))) {
 		close(fd);
-		return vhu_bad(vu, "call descriptor is neither eventfd nor pipe");
+		return vhu_bad(vu, "call descriptor is no eventfd, pipe or socket");
 	}
 	/* Nobody may take a pipe for an eventfd, not even in passing. */
 	if (pipe && !r->call_pipe)
@@ -331,7 +333,7 @@ int vhu_ring_set_err(struct vio_vhost_user *vu, struct vhu_ring *r, int fd)
 		return 0;
 	if (!set_nonblock(fd) || (!is_pipe(fd) && !is_eventfd(fd))) {
 		close(fd);
-		return vhu_bad(vu, "error descriptor is neither eventfd nor pipe");
+		return vhu_bad(vu, "error descriptor is no eventfd, pipe or socket");
 	}
 	r->err_fd = fd;
 	return 0;

@@ -53,6 +53,22 @@ VIO_EXPORT int vio_storage_libaio_open(const char *path, const struct vio_storag
 VIO_EXPORT int vio_storage_uring_open(const char *path, const struct vio_storage_file_config *cfg,
 				      struct vio_storage **out);
 
+/*
+ * Opens whichever of the engines above suits the file best, and says which and why in the log
+ * (VIO_LOG_INFO; log NULL: standard error):
+ *
+ *	a file in memory (tmpfs, ramfs, hugetlbfs)              sync
+ *	a file system without non-blocking I/O (many network    threads
+ *	and FUSE ones)
+ *	any other file, a block device                          io_uring; where the kernel gives
+ *	                                                        none libaio if cfg->direct, else
+ *	                                                        threads
+ *
+ * The name of the engine is (*out)->ops->name. Any thread.
+ */
+VIO_EXPORT int vio_storage_auto_open(const char *path, const struct vio_storage_file_config *cfg,
+				     const struct vio_log *log, struct vio_storage **out);
+
 #ifdef __cplusplus
 }
 #endif

@@ -180,6 +180,8 @@ int main(int argc, char **argv)
 	rc = vio_config_create(&section, 1, &config);
 	if (rc)
 		errx(1, "configuration: %s", strerror(-rc));
+	vio_config_take_transports(config, "viodm-vmm",
+				   1u << VIO_CONFIG_PCI | 1u << VIO_CONFIG_MMIO);
 	status = parse(argc, argv, &section, config);
 	if (status < 0)
 		status = run_configured(vmm, config) ? 1 : 0;

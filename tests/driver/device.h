@@ -38,7 +38,11 @@ struct drv_device {
 	void *turn_arg;
 };
 
-/* `turn` may be NULL, see struct drv_device. */
+/*
+ * `turn` may be NULL, see struct drv_device. Guest memory that is taken from `mem` after this call,
+ * by anyone, is given back when the device is stopped or started again: devices that come and go
+ * independently of each other need a struct drv_mem each.
+ */
 void drv_device_init(struct drv_device *d, struct drv_bus *bus, struct drv_mem *mem,
 		     int (*turn)(void *arg), void *turn_arg);
 

@@ -29,6 +29,8 @@ struct drv_held {
 	int error[N_OPS];
 	unsigned seen[N_OPS][N_FLAGS];
 	unsigned bad;
+	void (*hook)(void *arg);
+	void *hook_arg;
 	pthread_mutex_t lock; /* info: read by any thread */
 	struct vio_storage_info info;
 };
@@ -61,6 +63,12 @@ void drv_held_hold(struct drv_held *h, bool hold)
 unsigned drv_held_count(const struct drv_held *h)
 {
 	return h->n_kept;
+}
+
+void drv_held_on_submit(struct drv_held *h, void (*hook)(void *arg), void *arg)
+{
+	h->hook = hook;
+	h->hook_arg = arg;
 }
 
 void drv_held_fail(struct drv_held *h, enum vio_io_op op, int error)
@@ -170,6 +178,8 @@ static void held_submit(struct vio_channel *ch, struct vio_io *io)
 		h->kept[h->n_kept++] = (struct kept){.io = io, .ch = to_channel(ch)};
 	else
 		held_finish(h, io);
+	if (h->hook)
+		h->hook(h->hook_arg);
 }
 
 static void held_commit(struct vio_channel *ch)

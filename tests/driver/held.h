@@ -27,6 +27,10 @@ void drv_held_hold(struct drv_held *h, bool hold);
 /* How many requests are kept. */
 unsigned drv_held_count(const struct drv_held *h);
 
+/* Calls `hook` at the end of every submit, which may make the driver do something; NULL: nothing.
+ */
+void drv_held_on_submit(struct drv_held *h, void (*hook)(void *arg), void *arg);
+
 /* Answers up to `n` kept requests, last come first served if `reverse`. Returns how many. */
 unsigned drv_held_release(struct drv_held *h, unsigned n, bool reverse);
 

@@ -7,9 +7,11 @@
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/virtio_blk.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <viodm/config.h>
@@ -272,8 +274,8 @@ static void test_long_value(void)
 static void test_sections(void)
 {
 	refused("[blck d]\n", "t.ini:3: unknown section type \"blck\"; did you mean \"blk\"? "
-			      "(known: vm, blk, rng)");
-	refused("[]\n", "t.ini:3: unknown section type \"\" (known: vm, blk, rng)");
+			      "(known: vm, blk, rng, iothread)");
+	refused("[]\n", "t.ini:3: unknown section type \"\" (known: vm, blk, rng, iothread)");
 	refused("[blk]\n", "t.ini:3: section [blk] needs a name: [blk NAME]");
 	refused("[blk a b]\n", "t.ini:3: \"a b\" is no name: 1..31 letters, digits, - or _");
 	refused("[blk a.b]\n", "t.ini:3: \"a.b\" is no name: 1..31 letters, digits, - or _");
@@ -305,7 +307,8 @@ static void test_too_many_sections(void)
 
 #define BLK_KEYS                                                                                   \
 	"transport, backend, engine, readonly, cache, discard, serial, queues, queue-size, "       \
-	"seg-max, size-max, geometry, vectors, image, size"
+	"seg-max, size-max, geometry, vectors, socket, socket-mode, socket-owner, socket-group, "  \
+	"sealed-memory, iothreads, image, size"
 
 static void test_keys(void)
 {
@@ -313,7 +316,9 @@ static void test_keys(void)
 		"t.ini:4: [blk d] unknown key \"queuesize\"; did you mean \"queue-size\"? "
 		"(known: " BLK_KEYS ")");
 	refused("[rng r]\nimage = x\n", "t.ini:4: [rng r] unknown key \"image\" "
-					"(known: transport, backend, vectors)");
+					"(known: transport, backend, vectors, socket, "
+					"socket-mode, socket-owner, socket-group, "
+					"sealed-memory, iothreads)");
 	refused("[blk d]\nqueues = 1\n\nqueues = 2\n",
 		"t.ini:6: [blk d] queues: set twice, before at t.ini:4");
 	refused("[blk d]\nQueues = 1\n", "t.ini:4: [blk d] unknown key \"Queues\"; did you mean "
@@ -357,12 +362,12 @@ static void test_values(void)
 {
 	refused("[blk d]\nengine = memry\n",
 		"t.ini:4: [blk d] engine: unknown value \"memry\"; did you mean \"memory\"? "
-		"(known: sync, memory, null)");
+		"(known: auto, io_uring, libaio, threads, sync, memory, null)");
 	refused("[blk d]\ntransport = isa\n",
-		"t.ini:4: [blk d] transport: unknown value \"isa\" (known: mmio, pci)");
+		"t.ini:4: [blk d] transport: unknown value \"isa\" (known: mmio, pci, vhost-user)");
 	refused("[blk d]\nbackend = inprocc\n",
 		"t.ini:4: [blk d] backend: unknown value \"inprocc\"; did you mean \"inproc\"? "
-		"(known: inproc)");
+		"(known: inproc, iothread)");
 	refused("[blk d]\nengine = null\nsize = 1M\nqueue-size = 300\n",
 		"t.ini:6: [blk d] queue-size: \"300\" is not a power of two (power of two "
 		"2..1024)");
@@ -383,7 +388,7 @@ static void test_values(void)
 
 static void test_required(void)
 {
-	refused("[blk d]\n", "t.ini:3: [blk d] image: required with engine = sync (path)");
+	refused("[blk d]\n", "t.ini:3: [blk d] image: required with engine = auto (path)");
 	refused("[blk d]\nengine = null\n", "t.ini:3: [blk d] size: required with engine = null "
 					    "(size from 512, multiple of 512)");
 	refused_with("[rng r]\n", NULL, "t.ini: [vm] kernel: required (path)");
@@ -393,10 +398,11 @@ static void test_required(void)
 static void test_misfits(void)
 {
 	refused("[blk d]\nengine = null\nsize = 1M\nimage = x\n",
-		"t.ini:6: [blk d] image: belongs to engine = sync; this section has engine = null");
+		"t.ini:6: [blk d] image: belongs to engine = auto or io_uring or libaio or threads "
+		"or sync; this section has engine = null");
 	refused("[blk d]\nsize = 1M\nimage = x\n",
 		"t.ini:4: [blk d] size: belongs to engine = memory "
-		"or null; this section has engine = sync");
+		"or null; this section has engine = auto");
 	refused("[rng r]\ntransport = mmio\nvectors = 3\n",
 		"t.ini:5: [rng r] vectors: belongs to transport = pci; this section has "
 		"transport = mmio");
@@ -507,12 +513,149 @@ static void test_set_errors(void)
 		text, "disk0.queues=0",
 		"-o disk0.queues=0: [blk disk0] queues: \"0\" is out of range (number 1..256)");
 	refused_with(text, "disk0.image=x",
-		     "-o disk0.image=x: [blk disk0] image: belongs to engine = sync; this section "
-		     "has engine = null");
+		     "-o disk0.image=x: [blk disk0] image: belongs to engine = auto or io_uring or "
+		     "libaio or threads or sync; this section has engine = null");
 	refused_with(text, "vm.cpus=9",
 		     "-o vm.cpus=9: [vm] cpus: \"9\" is out of range (number 1..8)");
 	refused_with(text, "disk0.engine=sync", /* what belongs to null is void now */
 		     "t.ini:3: [blk disk0] image: required with engine = sync (path)");
+}
+
+/* ---- IO threads ------------------------------------------------------------------------------ */
+
+#define IO "[iothread io0]\n[iothread io1]\npoll-us = 0\n" /* lines 3 to 5 */
+
+static void test_iothreads(void)
+{
+	accepted(IO "[blk d]\nengine = null\nsize = 1M\nbackend = iothread\niothreads = io1 io0\n");
+	accepted("[rng r]\nbackend = iothread\niothreads = io1,io0\n" IO);
+	refused("[iothread]\n", "t.ini:3: section [iothread] needs a name: [iothread NAME]");
+	refused("[rng io0]\n" IO, "t.ini:4: name \"io0\" is taken by [rng io0] at t.ini:3");
+	refused("[iothread io0]\nqueues = 1\n",
+		"t.ini:4: [iothread io0] unknown key \"queues\" (known: poll-us, cpu, priority)");
+	refused("[iothread io0]\npriority = 100\n",
+		"t.ini:4: [iothread io0] priority: \"100\" is out of range (number 0..99)");
+	refused("[rng r]\nbackend = iothread\n",
+		"t.ini:3: [rng r] iothreads: required with backend = iothread "
+		"(names of [iothread] sections)");
+	refused("[rng r]\niothreads = io0\n" IO,
+		"t.ini:4: [rng r] iothreads: belongs to backend = iothread; this section has "
+		"backend = inproc");
+	refused("[rng r]\nbackend = iothread\niothreads =\n" IO,
+		"t.ini:5: [rng r] iothreads: \"\" is no name (names of [iothread] sections)");
+	refused("[rng r]\nbackend = iothread\niothreads = io2\n" IO,
+		"t.ini:5: [rng r] iothreads: unknown iothread \"io2\"; did you mean \"io0\"? "
+		"(known: io0, io1)");
+	refused("[rng r]\nbackend = iothread\niothreads = io0 r\n" IO,
+		"t.ini:5: [rng r] iothreads: unknown iothread \"r\" (known: io0, io1)");
+	refused("[rng r]\nbackend = iothread\niothreads = io0 io1 io0\n" IO,
+		"t.ini:5: [rng r] iothreads: \"io0\" is there twice");
+	refused("[rng r]\nbackend = iothread\niothreads = io0\n",
+		"t.ini:5: [rng r] iothreads: unknown iothread \"io0\": there is no section "
+		"[iothread NAME]");
+}
+
+static void test_iothread_cpu(void)
+{
+	char want[VIO_OPT_ERROR_LEN];
+
+	accepted("[iothread io0]\ncpu = 0\n");
+	accepted("[iothread io0]\ncpu = any\n");
+	snprintf(want, sizeof(want),
+		 "t.ini:4: [iothread io0] cpu: 60000: this machine has CPUs 0..%ld, or any",
+		 sysconf(_SC_NPROCESSORS_CONF) - 1);
+	refused("[iothread io0]\ncpu = 60000\n", want);
+}
+
+/* ---- vhost-user ------------------------------------------------------------------------------ */
+
+#define VU "[rng r]\ntransport = vhost-user\n" /* lines 3 and 4 */
+
+static void test_sockets(void)
+{
+	accepted(VU "socket = r.sock\nsocket-mode = 0660\nsocket-owner = root\nsocket-group = 0\n");
+	accepted(VU "socket = fd:3\nsealed-memory = on\n");
+	accepted(VU "socket = ./fd:3\nsocket-mode = 600\n");
+	refused(VU, "t.ini:3: [rng r] socket: required with transport = vhost-user (path)");
+	refused("[rng r]\nsocket = r.sock\n",
+		"t.ini:4: [rng r] socket: belongs to transport = vhost-user; this section has "
+		"transport = pci");
+	refused(VU "socket = fd:2\n",
+		"t.ini:5: [rng r] socket: \"fd:2\" is no descriptor: fd:N with N from 3 (for a "
+		"file of that name write ./fd:...)");
+	refused(VU "socket = fd:3x\n",
+		"t.ini:5: [rng r] socket: \"fd:3x\" is no descriptor: fd:N with N from 3 (for a "
+		"file of that name write ./fd:...)");
+	refused(VU "socket = r.sock\nsocket-mode = 0888\n",
+		"t.ini:6: [rng r] socket-mode: \"0888\" is no mode (octal 0001..0777)");
+	refused(VU "socket = fd:3\nsocket-mode = 0600\n",
+		"t.ini:6: [rng r] socket-mode: needs a path to make the socket at; this section "
+		"has socket = fd:3");
+	refused(VU "socket = r.sock\nsocket-owner = no such user\n",
+		"t.ini:6: [rng r] socket-owner: \"no such user\" is no user of this system");
+	refused(VU "socket = r.sock\nsocket-group = no such group\n",
+		"t.ini:6: [rng r] socket-group: \"no such group\" is no group of this system");
+	refused(VU "socket = r.sock\n[blk d]\nengine = null\nsize = 1M\n"
+		   "transport = vhost-user\nsocket = r.sock\n",
+		"t.ini:10: [blk d] socket: [rng r] at t.ini:3 has this socket");
+}
+
+static void test_long_socket(void)
+{
+	char path[109], text[300], want[300];
+
+	memset(path, 's', sizeof(path) - 1);
+	path[108] = '\0';
+	snprintf(text, sizeof(text), VU "socket = %s\n", path + 1);
+	accepted(text);
+	snprintf(text, sizeof(text), VU "socket = %s\n", path);
+	snprintf(want, sizeof(want),
+		 "t.ini:5: [rng r] socket: \"%.100s\" is too long for a socket (107 bytes at "
+		 "most)",
+		 path);
+	refused(text, want);
+}
+
+static void test_socket_described(void)
+{
+	const struct vio_config_device *d;
+	struct vio_config *cfg = fresh();
+
+	CU_ASSERT_EQUAL(
+		read_text(cfg, VU "socket = r.sock\nsocket-mode = 0640\nsocket-group = 7\n"), 0);
+	CU_ASSERT_EQUAL(vio_config_set(cfg, "r.sealed-memory=on"), 0);
+	CU_ASSERT_EQUAL(vio_config_check(cfg), 0);
+	d = vio_config_device(cfg, 0);
+	CU_ASSERT_EQUAL(d->transport, VIO_CONFIG_VHOST_USER);
+	CU_ASSERT_STRING_EQUAL(d->socket, "r.sock");
+	CU_ASSERT_STRING_EQUAL(d->backend, "inproc");
+	CU_ASSERT_PTR_NULL(d->engine);
+	CU_ASSERT_EQUAL(d->socket_fd, -1);
+	CU_ASSERT_EQUAL(d->socket_mode, 0640);
+	CU_ASSERT_EQUAL(d->socket_uid, (uid_t)-1);
+	CU_ASSERT_EQUAL(d->socket_gid, 7);
+	CU_ASSERT_TRUE(d->sealed_memory);
+	vio_config_destroy(cfg);
+}
+
+static void test_transports_taken(void)
+{
+	struct vio_config *cfg = fresh();
+
+	vio_config_take_transports(cfg, "box", 1u << VIO_CONFIG_MMIO | 1u << VIO_CONFIG_PCI);
+	CU_ASSERT_EQUAL(read_text(cfg, "[rng a]\n" VU "socket = r.sock\n"), 0);
+	CU_ASSERT_EQUAL(vio_config_check(cfg), -EINVAL);
+	expect_error(cfg, "t.ini:3: [rng r] transport: box does not take \"vhost-user\" "
+			  "(known: mmio, pci)");
+	vio_config_destroy(cfg);
+
+	cfg = fresh();
+	vio_config_take_transports(cfg, "box", 1u << VIO_CONFIG_VHOST_USER);
+	CU_ASSERT_EQUAL(read_text(cfg, "[rng a]\n"), 0);
+	CU_ASSERT_EQUAL(vio_config_check(cfg), -EINVAL);
+	expect_error(cfg, "t.ini:1: [rng a] transport: box does not take \"pci\" "
+			  "(known: vhost-user)");
+	vio_config_destroy(cfg);
 }
 
 /* ---- the embedder's section ------------------------------------------------------------------ */
@@ -578,6 +721,8 @@ static void test_own_section_tables(void)
 	wrong[0] = wrong[1] = vm_section(&vm);
 	CU_ASSERT_EQUAL(vio_config_create(wrong, 2, &cfg), -EINVAL); /* twice the same type */
 	wrong[0].type = "rng";					     /* a device's */
+	CU_ASSERT_EQUAL(vio_config_create(wrong, 1, &cfg), -EINVAL);
+	wrong[0].type = "iothread";
 	CU_ASSERT_EQUAL(vio_config_create(wrong, 1, &cfg), -EINVAL);
 	wrong[0].type = "v.m";
 	CU_ASSERT_EQUAL(vio_config_create(wrong, 1, &cfg), -EINVAL);
@@ -672,6 +817,66 @@ static void test_assemble(void)
 	CU_ASSERT_EQUAL(open_descriptors(), before);
 }
 
+/* IO threads are there before the devices that need them, and go after them. */
+static void test_assemble_iothreads(void)
+{
+	unsigned before = open_descriptors();
+	struct stand s;
+	int r;
+
+	stand_init(&s, "[blk d]\nengine = null\nsize = 1M\nqueues = 3\nbackend = iothread\n"
+		       "iothreads = io1 io0\n"
+		       "[iothread io0]\n[rng r]\n[iothread io1]\npoll-us = 0\ncpu = 0\n");
+	CU_ASSERT_EQUAL(vio_config_n_devices(s.cfg), 2);
+	CU_ASSERT_STRING_EQUAL(vio_config_device(s.cfg, 0)->backend, "iothread");
+	CU_ASSERT_STRING_EQUAL(vio_config_device(s.cfg, 1)->name, "r");
+	r = vio_assembly_create(s.cfg, &s.env, &s.devices);
+	if (r == -ENOSYS || r == -EPERM)
+		printf("no io_uring here\n");
+	else
+		CU_ASSERT_EQUAL(r, 0);
+	stand_fini(&s);
+	CU_ASSERT_EQUAL(open_descriptors(), before);
+}
+
+/* The engine that auto picked is in the log. */
+static void auto_picks(const char *path, const char *want)
+{
+	char text[256], line[256];
+	struct stand s;
+
+	snprintf(text, sizeof(text), "[blk d]\nimage = %s\n", path);
+	stand_init(&s, text);
+	CU_ASSERT_STRING_EQUAL(vio_config_device(s.cfg, 0)->engine, "auto");
+	CU_ASSERT_EQUAL(vio_assembly_create(s.cfg, &s.env, &s.devices), 0);
+	snprintf(line, sizeof(line), "%s: engine %s: ", path,
+		 vio_assembly_storage(s.devices, 0)->ops->name);
+	CU_ASSERT_EQUAL(strncmp(s.logged.last, line, strlen(line)), 0);
+	if (want)
+		CU_ASSERT_STRING_EQUAL(vio_assembly_storage(s.devices, 0)->ops->name, want);
+	stand_fini(&s);
+}
+
+static void test_auto(void)
+{
+	char shm[] = "/dev/shm/viodm-config-XXXXXX";
+	int fd = mkstemp(shm);
+	struct statfs fs;
+
+	make_image("d.img", 1 << 20);
+	auto_picks("d.img", statfs(".", &fs) == 0 && fs.f_type == TMPFS_MAGIC ? "sync" : NULL);
+	if (fd < 0 || fstatfs(fd, &fs) < 0 || fs.f_type != TMPFS_MAGIC) {
+		printf("no tmpfs here\n");
+	} else {
+		MUST(ftruncate(fd, 1 << 20));
+		auto_picks(shm, "sync");
+	}
+	if (fd >= 0) {
+		close(fd);
+		unlink(shm);
+	}
+}
+
 static uint64_t blk_capacity(struct vio_device *dev)
 {
 	__le64 sectors = 0;
@@ -737,6 +942,12 @@ static void test_refresh(void)
 	CU_ASSERT_EQUAL(vio_assembly_refresh(s.devices), 1);
 	CU_ASSERT_EQUAL(blk_capacity(dev), 4096);
 	CU_ASSERT_EQUAL(vio_assembly_refresh(s.devices), 0);
+	MUST(truncate("grow.img", 1 << 20));
+	CU_ASSERT_EQUAL(vio_assembly_refresh_device(s.devices, 0), 0);
+	CU_ASSERT_EQUAL(vio_assembly_refresh_device(s.devices, 1), 1);
+	CU_ASSERT_EQUAL(vio_assembly_refresh_device(s.devices, 1), 0);
+	CU_ASSERT_EQUAL(blk_capacity(dev), 2048);
+	CU_ASSERT_PTR_NULL(vio_assembly_storage(s.devices, 0));
 	stand_fini(&s);
 }
 
@@ -767,7 +978,9 @@ static void test_print_can_be_read(void)
 	char *first, *second;
 
 	CU_ASSERT_EQUAL(read_text(cfg, "[blk m]\nengine = memory\nsize = 64K\nserial = S1\n"
-				       "[rng r]\ntransport = mmio\n"),
+				       "[iothread io]\ncpu = 0\n"
+				       "[rng r]\ntransport = vhost-user\nsocket = r.sock\n"
+				       "backend = iothread\niothreads = io\n"),
 			0);
 	CU_ASSERT_EQUAL(vio_config_check(cfg), 0);
 	first = printed(cfg);
@@ -800,11 +1013,19 @@ static CU_TestInfo tests[] = {
 	{"a check leaves no trace", test_check_leaves_no_trace},
 	{"-o", test_set},
 	{"-o, errors", test_set_errors},
+	{"IO threads", test_iothreads},
+	{"CPU of an IO thread", test_iothread_cpu},
+	{"sockets", test_sockets},
+	{"long path of a socket", test_long_socket},
+	{"a socket described", test_socket_described},
+	{"transports that the embedder takes", test_transports_taken},
 	{"own section", test_own_section},
 	{"own section without a file", test_own_section_without_a_file},
 	{"own section, errors", test_own_section_errors},
 	{"own section, wrong tables", test_own_section_tables},
 	{"assemble", test_assemble},
+	{"assemble with IO threads", test_assemble_iothreads},
+	{"engine = auto", test_auto},
 	{"blk options", test_blk_options},
 	{"refresh", test_refresh},
 	{"assembling fails half way", test_assemble_fails},

@@ -78,18 +78,19 @@ static void test_docs(void)
 	char *docs = read_docs();
 	char heading[128];
 
+	expect_chapter(docs, "## `[iothread NAME]`\n", &builtin_iothread);
 	for (unsigned k = LEAF_MODEL; k < LEAF_KINDS; k++) {
 		const struct leaf_set *set = &builtin_leaves[k];
 
 		for (size_t i = 0; i < set->n; i++) {
 			if (k == LEAF_MODEL)
 				snprintf(heading, sizeof(heading), "\n## `[%s NAME]`\n",
-					 set->leaves[i].name);
+					 set->leaves[i]->name);
 			else
 				snprintf(heading, sizeof(heading), "\n### `%s = %s`\n",
-					 set->key.name, set->leaves[i].name);
+					 set->key.name, set->leaves[i]->name);
 			CU_ASSERT_PTR_NOT_NULL(strstr(docs, heading));
-			expect_chapter(docs, heading + 1, &set->leaves[i]);
+			expect_chapter(docs, heading + 1, set->leaves[i]);
 		}
 	}
 	free(docs);
@@ -115,7 +116,7 @@ static void check_model(const struct leaf *model)
 			const struct leaf_set *a = &builtin_leaves[k], *b = &builtin_leaves[l];
 
 			for (size_t i = 0; i < a->n * b->n; i++)
-				expect_no_clash(model, &a->leaves[i / b->n], &b->leaves[i % b->n]);
+				expect_no_clash(model, a->leaves[i / b->n], b->leaves[i % b->n]);
 		}
 	}
 	CU_ASSERT_PTR_NOT_NULL(model->model.create);
@@ -148,10 +149,11 @@ static void test_tables(void)
 
 		CU_ASSERT_TRUE(set->n > 0 && set->n <= LEAF_MAX);
 		for (size_t i = 0; i < set->n; i++)
-			check_leaf(&set->leaves[i]);
+			check_leaf(set->leaves[i]);
 	}
+	check_leaf(&builtin_iothread);
 	for (size_t i = 0; i < builtin_leaves[LEAF_MODEL].n; i++)
-		check_model(&builtin_leaves[LEAF_MODEL].leaves[i]);
+		check_model(builtin_leaves[LEAF_MODEL].leaves[i]);
 }
 
 /* Every option of every leaf is in the listing. */
@@ -166,7 +168,7 @@ static void test_list(void)
 	fclose(f);
 	for (unsigned k = 0; k < LEAF_KINDS; k++) {
 		for (size_t i = 0; i < builtin_leaves[k].n; i++) {
-			const struct leaf *leaf = &builtin_leaves[k].leaves[i];
+			const struct leaf *leaf = builtin_leaves[k].leaves[i];
 
 			CU_ASSERT_PTR_NOT_NULL(strstr(text, leaf->help));
 			for (size_t j = 0; j < leaf->n_opts; j++) {

@@ -11,6 +11,14 @@
 
 #include "yard.h"
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#define SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#else
+#define SANITIZED 0
+#endif
+
 #define NEXT  VRING_DESC_F_NEXT
 #define WRITE VRING_DESC_F_WRITE
 
@@ -307,42 +315,70 @@ static void s5_4_no_status_byte(void)
 /* ---- s5_5: no allocation on the data path -------------------------------------------------------
  */
 
-/* The linker directs the library's calls here; see meson.build. */
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t size);
-void *__real_aligned_alloc(size_t align, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *p, size_t size);
-void *__wrap_aligned_alloc(size_t align, size_t size);
-
 static bool counting;
 static unsigned allocations;
 
-void *__wrap_malloc(size_t size)
+#if SANITIZED
+
+/* The sanitizers have an allocator of their own, which can be listened to. Not every compiler comes
+ * with <sanitizer/allocator_interface.h>. */
+int __sanitizer_install_malloc_and_free_hooks(void (*on_malloc)(const volatile void *, size_t),
+					      void (*on_free)(const volatile void *));
+
+static void on_malloc(const volatile void *p, size_t size)
 {
+	(void)p;
+	(void)size;
 	allocations += counting;
-	return __real_malloc(size);
 }
 
-void *__wrap_calloc(size_t n, size_t size)
+static void on_free(const volatile void *p)
 {
-	allocations += counting;
-	return __real_calloc(n, size);
+	(void)p;
 }
 
-void *__wrap_realloc(void *p, size_t size)
+static void count_allocations(void)
 {
-	allocations += counting;
-	return __real_realloc(p, size);
+	__sanitizer_install_malloc_and_free_hooks(on_malloc, on_free);
 }
 
-void *__wrap_aligned_alloc(size_t align, size_t size)
+#else
+
+/* The program's own functions stand before the C library's, for the shared libraries too. */
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t n, size_t size);
+void *__libc_realloc(void *p, size_t size);
+void *__libc_memalign(size_t align, size_t size);
+
+__attribute__((visibility("default"))) void *malloc(size_t size)
 {
 	allocations += counting;
-	return __real_aligned_alloc(align, size);
+	return __libc_malloc(size);
 }
+
+__attribute__((visibility("default"))) void *calloc(size_t n, size_t size)
+{
+	allocations += counting;
+	return __libc_calloc(n, size);
+}
+
+__attribute__((visibility("default"))) void *realloc(void *p, size_t size)
+{
+	allocations += counting;
+	return __libc_realloc(p, size);
+}
+
+__attribute__((visibility("default"))) void *aligned_alloc(size_t align, size_t size)
+{
+	allocations += counting;
+	return __libc_memalign(align, size);
+}
+
+static void count_allocations(void)
+{
+}
+
+#endif
 
 /* The counter counts what the library allocates when it does. */
 static bool counter_works(void)
@@ -413,7 +449,7 @@ static void no_malloc_on_data_path(enum drv_bus_kind kind)
 	MUST(drv_device_start(&drv, &drv_cfg));
 	MUST(drv_blk_init(&blk, &drv, 1 << 20));
 	drv_device_settle(&drv);
-	CU_ASSERT_TRUE(counter_works());
+	CU_ASSERT_TRUE_FATAL(counter_works());
 	counted_requests(&drv, &blk);
 	CU_ASSERT_EQUAL(allocations, 0);
 	drv_rig_disconnect(dev, bus, &drv);
@@ -554,5 +590,6 @@ static CU_TestInfo tests[] = {
 
 int main(void)
 {
+	count_allocations();
 	return suite_run("hostile", tests);
 }

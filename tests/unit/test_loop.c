@@ -528,6 +528,7 @@ static void test_calls_from_threads(void)
 /* A loop that sleeps wakes up for a call, a ready descriptor, and a defer. */
 struct sleeper {
 	struct looper *l;
+	_Atomic bool owned; /* the thread has the loop */
 	_Atomic bool stop;
 };
 
@@ -548,6 +549,7 @@ static void *sleeper_thread(void *arg)
 		vio_loop_manual_own(s->l->loop);
 	else
 		vio_loop_event_own(s->l->loop);
+	s->owned = true;
 	while (!s->stop) {
 		if (s->l->kind == MANUAL)
 			vio_loop_manual_run(s->l->loop, -1);
@@ -579,6 +581,8 @@ static void a_sleeping_loop_wakes(struct looper *l)
 	e.drain = true;
 	CU_ASSERT_EQUAL(eye_open(&e), 0); /* as the owner, before the thread has the loop */
 	MUST(-pthread_create(&t, NULL, sleeper_thread, &s));
+	while (!s.owned)
+		nap();
 	for (unsigned i = 1; i <= 50; i++) {
 		later_init(&x, l, &clock);
 		nap();

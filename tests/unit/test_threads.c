@@ -5,6 +5,7 @@
  */
 #include <endian.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -31,6 +32,7 @@ struct shop {
 	struct vio_log log;
 	struct vio_loop *loop; /* LOOP_THREAD */
 	pthread_t thread;
+	_Atomic bool owned; /* the thread has the loop */
 	_Atomic bool stop;
 	struct vio_iothread *iot[N_IOTHREADS]; /* IOTHREADS */
 	struct vio_backend *backend;
@@ -53,6 +55,7 @@ static void *run_loop(void *arg)
 	struct shop *s = arg;
 
 	vio_loop_manual_own(s->loop);
+	s->owned = true;
 	while (!s->stop)
 		vio_loop_manual_run(s->loop, 20);
 	return NULL;
@@ -67,6 +70,8 @@ static bool runner_init(struct shop *s)
 		MUST(vio_loop_manual_create(&s->loop));
 		MUST(vio_backend_inproc_create(s->loop, &s->backend));
 		MUST(-pthread_create(&s->thread, NULL, run_loop, s));
+		while (!s->owned)
+			sched_yield();
 		return true;
 	}
 	for (unsigned i = 0; i < N_IOTHREADS; i++) {
@@ -236,6 +241,29 @@ static void strike_without_selectors(struct hammer *h)
 	vio_device_config_generation(h->shop->dev);
 }
 
+/* A driver's way to DRIVER_OK, which others cross at every step; the rings are empty. */
+static void strike_init(struct hammer *h)
+{
+	static const uint8_t steps[] = {ACK, DRIVER, FEATURES_OK};
+	struct vio_device *dev = h->shop->dev;
+
+	vio_device_accept(dev, 1, 1);
+	for (unsigned i = 0; i < sizeof(steps); i++)
+		vio_device_set_status(dev, steps[i]);
+	for (uint32_t q = 0; q < N_QUEUES; q++) {
+		uint32_t ring = DRV_RIG_RAM_GPA + 0x800000 + q * 0x4000;
+
+		vio_device_queue_set(dev, q, VIO_QUEUE_SIZE, 8);
+		vio_device_queue_set(dev, q, VIO_QUEUE_DESC_LO, ring);
+		vio_device_queue_set(dev, q, VIO_QUEUE_DRIVER_LO, ring + 0x1000);
+		vio_device_queue_set(dev, q, VIO_QUEUE_DEVICE_LO, ring + 0x2000);
+		vio_device_queue_enable(dev, q);
+	}
+	vio_device_set_status(dev, DRIVER_OK);
+	vio_device_kick(dev, 0);
+	vio_device_kick(dev, 1);
+}
+
 /* Anything anywhere, resets and faults among it. */
 static void strike_anything(struct hammer *h)
 {
@@ -246,6 +274,8 @@ static void strike_anything(struct hammer *h)
 
 	if (r >> 28 == 0)
 		v = htole32(values[8 + (r >> 20 & 3)]);
+	if (r >> 27 == 31)
+		strike_init(h);
 	if (s->bus->ops->name[0] == 'm') {
 		off = off / 4 * 4;
 		vio_mmio_read(drv_mmio_transport(s->bus), off, buf, 4);

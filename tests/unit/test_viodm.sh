@@ -38,6 +38,8 @@ expect 2 'too many arguments' list more
 
 expect 0 '^\[blk NAME\]$' list
 expect 0 '^engine = memory$' list
+expect 0 '^\[iothread NAME\]$' list
+expect 0 '^    iothreads    names of \[iothread\] sections; required$' list
 expect 0 '^    queue-size   power of two 2\.\.1024; default 256$' list
 
 expect 0 '^\[blk disk0\]$' check -c good.ini
