@@ -59,6 +59,7 @@ static void on_kick(struct vio_watch *w)
 	uint64_t count;
 	ssize_t n = read(w->fd, &count, sizeof(count));
 
+	vio_count(&lq->q->stats.kicks, 1);
 	(void)n; /* a kick more or less is harmless: the ring says what there is (SPLIT-DEV-024) */
 	queue_run(lq);
 }
@@ -72,8 +73,11 @@ static bool on_poll(struct vio_poller *p)
 {
 	struct loop_queue *lq = vio_container_of(p, struct loop_queue, poller);
 
-	if (!vio_queue_pending(lq->q) || vio_device_failed(lq->dev))
+	if (!vio_queue_pending(lq->q) || vio_device_failed(lq->dev)) {
+		vio_count(&lq->q->stats.polls_missed, 1);
 		return false;
+	}
+	vio_count(&lq->q->stats.polls_hit, 1);
 	queue_run(lq);
 	return true;
 }

@@ -54,6 +54,26 @@ struct vio_device_env {
  */
 VIO_EXPORT int vio_device_set_mem(struct vio_device *dev, const struct vio_mem *mem);
 
+/*
+ * Stops the queues until vio_device_resume(): what is in flight is finished, what the driver makes
+ * available from then on waits, notifications included. The driver may go on using the registers,
+ * also reset the device and set it up again; queues it starts wait, too. Pausing twice is pausing
+ * once. Returns 0, or -EBUSY on a thread that is inside a start or stop of this device. Threads as
+ * for vio_device_set_mem(); register writes that another thread makes meanwhile are ignored, as
+ * there, so call both where the registers are served, or while no driver runs.
+ */
+VIO_EXPORT int vio_device_pause(struct vio_device *dev);
+
+/* Starts the queues that run but for vio_device_pause(). 0 or -EBUSY, as there. */
+VIO_EXPORT int vio_device_resume(struct vio_device *dev);
+
+/* Any thread. */
+VIO_EXPORT bool vio_device_paused(const struct vio_device *dev);
+
+/* What queue `index` has done so far; all 0 for a queue that does not exist. Any thread. */
+VIO_EXPORT void vio_device_queue_stats(const struct vio_device *dev, uint32_t index,
+				       struct vio_queue_stats *stats);
+
 /* The VMM resets the machine: the same as the driver writing status 0. Waits for the queues. */
 VIO_EXPORT void vio_device_reset(struct vio_device *dev);
 
@@ -269,8 +289,9 @@ struct vio_device {
 	pthread_cond_t idle;
 	bool busy; /* a thread stops or starts queues, without the mutex */
 	pthread_t busy_thread;
-	bool live;	   /* between DRIVER_OK and reset; under lock */
-	uint32_t n_faults; /* driver faults since creation; under lock */
+	VIO_ATOMIC(bool) paused; /* no queue is started; written by the busy thread only */
+	bool live;		 /* between DRIVER_OK and reset; under lock */
+	uint32_t n_faults;	 /* driver faults since creation; under lock */
 };
 
 /*

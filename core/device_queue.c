@@ -65,7 +65,7 @@ static void queue_start(struct vio_device *dev, struct vio_device_queue *dq)
 {
 	int r;
 
-	if (dq->running || !dq->regs.enabled)
+	if (dq->running || !dq->regs.enabled || dev->paused)
 		return;
 	r = dev->backend->ops->queue_start(dev->backend, dev, dq->q.index);
 	if (r < 0)
@@ -120,6 +120,75 @@ int vio_device_set_mem(struct vio_device *dev, const struct vio_mem *mem)
 	vio_device_leave(dev);
 	pthread_mutex_unlock(&dev->lock);
 	return r;
+}
+
+/* ---- pausing and counting -----------------------------------------------------------------------
+ */
+
+int vio_device_pause(struct vio_device *dev)
+{
+	pthread_mutex_lock(&dev->lock);
+	if (!vio_device_enter(dev)) {
+		pthread_mutex_unlock(&dev->lock);
+		return -EBUSY;
+	}
+	dev->paused = true;
+	pthread_mutex_unlock(&dev->lock);
+	vio_device_queues_stop(dev);
+	pthread_mutex_lock(&dev->lock);
+	vio_device_leave(dev);
+	pthread_mutex_unlock(&dev->lock);
+	return 0;
+}
+
+int vio_device_resume(struct vio_device *dev)
+{
+	bool live;
+
+	pthread_mutex_lock(&dev->lock);
+	if (!vio_device_enter(dev)) {
+		pthread_mutex_unlock(&dev->lock);
+		return -EBUSY;
+	}
+	dev->paused = false;
+	live = dev->live;
+	pthread_mutex_unlock(&dev->lock);
+	if (live)
+		vio_device_queues_start(dev);
+	pthread_mutex_lock(&dev->lock);
+	vio_device_leave(dev);
+	pthread_mutex_unlock(&dev->lock);
+	return 0;
+}
+
+bool vio_device_paused(const struct vio_device *dev)
+{
+	return dev->paused;
+}
+
+static uint64_t counted(const uint64_t *counter)
+{
+	return __atomic_load_n(counter, __ATOMIC_RELAXED);
+}
+
+void vio_device_queue_stats(const struct vio_device *dev, uint32_t index,
+			    struct vio_queue_stats *stats)
+{
+	const struct vio_device_queue *dq = queue_at(dev, index);
+	const struct vio_queue_stats *s;
+
+	*stats = (struct vio_queue_stats){0};
+	if (!dq)
+		return;
+	s = &dq->q.stats;
+	stats->requests = counted(&s->requests);
+	stats->bytes_read = counted(&s->bytes_read);
+	stats->bytes_written = counted(&s->bytes_written);
+	stats->errors = counted(&s->errors);
+	stats->kicks = counted(&s->kicks);
+	stats->interrupts = counted(&s->interrupts);
+	stats->polls_hit = counted(&s->polls_hit);
+	stats->polls_missed = counted(&s->polls_missed);
 }
 
 /* ---- registers ---------------------------------------------------------------------------------
@@ -353,8 +422,16 @@ int vio_device_kick_fd(const struct vio_device *dev, uint32_t index)
 
 void vio_device_publish(struct vio_device *dev, struct vio_queue *q)
 {
-	if (vio_queue_publish(q) && dev->transport)
-		dev->transport->ops->queue_interrupt(dev->transport, q->index);
+	uint16_t before = q->published;
+	bool wanted = vio_queue_publish(q);
+
+	if (q->published == before)
+		return;
+	vio_count(&q->stats.requests, (uint16_t)(q->published - before));
+	if (!wanted || !dev->transport)
+		return;
+	vio_count(&q->stats.interrupts, 1);
+	dev->transport->ops->queue_interrupt(dev->transport, q->index);
 }
 
 int vio_device_pop(struct vio_device *dev, struct vio_queue *q, struct vio_chain **out)

@@ -86,12 +86,7 @@ int vio_queue_check(const struct vio_mem *mem, const struct vio_queue_config *cf
 
 static void queue_clear(struct vio_queue *q)
 {
-	struct vio_queue keep = *q;
-
-	memset(q, 0, sizeof(*q));
-	q->index = keep.index;
-	q->device_data = keep.device_data;
-	q->backend_data = keep.backend_data;
+	memset(q, 0, offsetof(struct vio_queue, index));
 }
 
 static uint16_t chain_max(const struct vio_queue *q)

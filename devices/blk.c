@@ -76,6 +76,8 @@ static struct blk *to_blk(struct vio_device *dev)
 static void blk_finish(struct blk_req *r, uint8_t status, uint64_t written)
 {
 	*r->status = status;
+	if (VIO_UNLIKELY(status != VIRTIO_BLK_S_OK))
+		vio_count(&r->bq->q->stats.errors, 1);
 	vio_queue_push(r->bq->q, &r->chain, written + (written == r->in_len ? 1 : 0));
 }
 
@@ -93,6 +95,14 @@ static uint8_t status_of(int result)
 
 static void blk_submit_segment(struct blk_req *r);
 
+static void blk_count(struct vio_queue_stats *stats, const struct vio_io *io)
+{
+	if (io->op == VIO_IO_READ)
+		vio_count(&stats->bytes_read, io->length);
+	else if (io->op == VIO_IO_WRITE)
+		vio_count(&stats->bytes_written, io->length);
+}
+
 static void blk_done(struct vio_io *io)
 {
 	struct blk_req *r = vio_container_of(io, struct blk_req, io);
@@ -101,6 +111,8 @@ static void blk_done(struct vio_io *io)
 		blk_submit_segment(r);
 		return;
 	}
+	if (VIO_LIKELY(io->result == 0))
+		blk_count(&r->bq->q->stats, io);
 	blk_finish(r, status_of(io->result),
 		   io->op == VIO_IO_READ && io->result == 0 ? r->in_len : 0);
 }

@@ -50,8 +50,10 @@ static bool rng_queue_run(struct vio_device *dev, struct vio_queue *q)
 
 	while (left > 0 && vio_device_pop(dev, q, &c)) {
 		struct vio_iov in = vio_iov_writable(c);
+		uint64_t filled = rng_fill(&in);
 
-		vio_queue_push(q, c, rng_fill(&in));
+		vio_count(&q->stats.bytes_read, filled);
+		vio_queue_push(q, c, filled);
 		left--;
 	}
 	vio_device_publish(dev, q);

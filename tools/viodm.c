@@ -10,6 +10,8 @@
 
 #include <viodm/config.h>
 
+#include "bench.h"
+
 #define EXIT_USAGE 2
 
 #define COMMAND_OPTIONS_MAX 16
@@ -169,6 +171,7 @@ static const struct command commands[] = {
 	 "\n"
 	 "Exit status: 0 when all is well, 1 when not, 2 for a wrong command line.\n",
 	 run_check},
+	{"bench", BENCH_ARGUMENTS, BENCH_HELP, bench_details, bench_run},
 	{"help", " [COMMAND]", "this text, or about one command", "", run_help},
 	{"version", "", "print the version", "", run_version},
 };

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "bench_opts.h"
+
+#include <getopt.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <viodm/opts.h>
+
+#include "bench.h"
+
+#define EXIT_USAGE 2
+
+#define FIELD(f) .offset = offsetof(struct bench_opts, f)
+
+/* Each is a long option; its help is in bench_details. */
+static const struct vio_opt bench_options[] = {
+	{.name = "rw", .type = VIO_OPT_STRING, FIELD(rw), .def = "randread"},
+	{.name = "bs",
+	 .type = VIO_OPT_SIZE,
+	 FIELD(bs),
+	 .def = "4K",
+	 .min = 512,
+	 .max = 32 << 20,
+	 .multiple = 512},
+	{.name = "depth", .type = VIO_OPT_UINT, FIELD(depth), .def = "32", .min = 1, .max = 32768},
+	{.name = "queues",
+	 .type = VIO_OPT_UINT,
+	 FIELD(queues),
+	 .def = "1",
+	 .min = 1,
+	 .max = BENCH_MAX_QUEUES},
+	{.name = "threads", .type = VIO_OPT_UINT, FIELD(threads), .max = BENCH_MAX_QUEUES},
+	{.name = "queue-size",
+	 .type = VIO_OPT_UINT,
+	 FIELD(queue_size),
+	 .def = "256",
+	 .min = 2,
+	 .max = 32768,
+	 .pow2 = true},
+	{.name = "time", .type = VIO_OPT_STRING, FIELD(time_text)},
+	{.name = "count", .type = VIO_OPT_SIZE, FIELD(count)},
+	{.name = "span", .type = VIO_OPT_SIZE, FIELD(span)},
+	{.name = "seed", .type = VIO_OPT_UINT, FIELD(seed), .def = "1"},
+	{.name = "poll", .type = VIO_OPT_BOOL, FIELD(poll)},
+	{.name = "sleep", .type = VIO_OPT_BOOL, FIELD(sleep)},
+	{.name = "verify", .type = VIO_OPT_BOOL, FIELD(verify)},
+	{.name = "no-indirect", .type = VIO_OPT_BOOL, FIELD(no_indirect)},
+	{.name = "no-event-idx", .type = VIO_OPT_BOOL, FIELD(no_event_idx)},
+	{.name = "cpu", .type = VIO_OPT_STRING, FIELD(cpu_text)},
+	{.name = "vs", .type = VIO_OPT_PATH, FIELD(vs)},
+	{.name = "slice", .type = VIO_OPT_STRING, FIELD(slice_text), .def = "0.25"},
+	{.name = "json", .type = VIO_OPT_BOOL, FIELD(json)},
+	{.name = "quiet", .type = VIO_OPT_BOOL, FIELD(quiet)},
+	{.name = "config", .type = VIO_OPT_PATH, FIELD(config)},
+};
+
+#define N_OPTIONS VIO_ARRAY_LEN(bench_options)
+#define OPT_SET	  1000 /* getopt_long's number for -o; the others are N_OPTIONS' */
+
+const char bench_details[] =
+	"Is the driver of a virtio disk, keeps requests in flight and measures. SOCKET is the\n"
+	"vhost-user-blk socket of any server. With -c it is a disk of a configuration file\n"
+	"instead, made in this process and driven through its registers.\n"
+	"\n"
+	"  --rw KIND           read, write, randread, randwrite, mixed:PERCENT (of random reads) "
+	"or\n"
+	"                      flush; default randread\n"
+	"  --bs SIZE           bytes per request; default 4K\n"
+	"  --depth N           requests in flight per queue; default 32\n"
+	"  --queues N          default 1\n"
+	"  --threads N         default: one per queue\n"
+	"  --queue-size N      default 256\n"
+	"  --time SECONDS      default 5, without --count\n"
+	"  --count N           stop after N requests\n"
+	"  --span SIZE         use the first SIZE bytes of the disk; default all, with --verify "
+	"64M\n"
+	"  --seed N            of the random numbers\n"
+	"  --poll              the driver watches the used ring; the default\n"
+	"  --sleep             the driver sleeps until it is interrupted\n"
+	"  --cpu LIST          run on these CPUs, such as 0 or 0,2\n"
+	"  --verify            write the span, put load on it, and read it again:\n"
+	"                      everything read must be what was written last. Destroys what the "
+	"span\n"
+	"                      holds.\n"
+	"  --vs SOCKET         compare with another server, in turns\n"
+	"  --slice SECONDS     of one turn; default 0.25\n"
+	"  --no-indirect       do not use INDIRECT_DESC even if it is offered; or EVENT_IDX\n"
+	"  --no-event-idx\n"
+	"  --json              for programs\n"
+	"  --quiet             no progress line\n"
+	"  -c, --config FILE   drive device SOCKET of FILE, in-process\n"
+	"  -o, --option SECTION.KEY=VALUE  set a value over what FILE says\n"
+	"\n"
+	"Ctrl-C ends the run early and prints what was measured so far. Exit status: 0 when every\n"
+	"request was fine, 1 when not, 2 for a wrong command line.\n";
+
+static int usage(const char *text)
+{
+	fprintf(stderr, "viodm bench: %s\nTry \"viodm help bench\".\n", text);
+	return EXIT_USAGE;
+}
+
+static void long_options(struct option *out)
+{
+	for (size_t i = 0; i < N_OPTIONS; i++) {
+		bool flag = bench_options[i].type == VIO_OPT_BOOL;
+
+		out[i] = (struct option){.name = bench_options[i].name,
+					 .has_arg = flag ? no_argument : required_argument,
+					 .val = (int)i};
+	}
+	out[N_OPTIONS] =
+		(struct option){.name = "option", .has_arg = required_argument, .val = OPT_SET};
+	out[N_OPTIONS + 1] = (struct option){0};
+}
+
+static int unknown_option(char **argv)
+{
+	const char *names[N_OPTIONS + 1], *word = argv[optind - 1];
+	char text[VIO_OPT_ERROR_LEN], typed[64];
+
+	for (size_t i = 0; i < N_OPTIONS; i++)
+		names[i] = bench_options[i].name;
+	names[N_OPTIONS] = "option";
+	if (optopt > 0 && strncmp(word, "--", 2) != 0)
+		snprintf(typed, sizeof(typed), "%c", optopt);
+	else
+		snprintf(typed, sizeof(typed), "%.*s", (int)strcspn(word + 2, "="), word + 2);
+	vio_opt_unknown(text, "option", typed, names, N_OPTIONS + 1);
+	return usage(text);
+}
+
+static int set_option(struct bench_opts *o, const struct vio_opt *opt, const char *arg)
+{
+	char err[VIO_OPT_ERROR_LEN], text[VIO_OPT_ERROR_LEN + 64];
+
+	if (vio_opt_set(opt, o, arg ? arg : "on", err) == 0)
+		return -1;
+	snprintf(text, sizeof(text), "--%s: %s", opt->name, err);
+	return usage(text);
+}
+
+static int parse_words(struct bench_opts *o, int argc, char **argv)
+{
+	struct option options[N_OPTIONS + 2];
+	int c, r = -1;
+
+	long_options(options);
+	while (r < 0 && (c = getopt_long(argc, argv, ":c:o:", options, NULL)) != -1) {
+		if (c == '?') {
+			r = unknown_option(argv);
+		} else if (c == ':') {
+			r = usage("an option needs a value");
+		} else if (c == 'o' || c == OPT_SET) {
+			if (o->n_set == BENCH_MAX_SETS)
+				return usage("too many -o options");
+			o->set[o->n_set++] = optarg;
+		} else {
+			c = c == 'c' ? (int)N_OPTIONS - 1 : c; /* config is the last one */
+			r = set_option(o, &bench_options[c], optarg);
+		}
+	}
+	return r;
+}
+
+/* ---- what it means --------------------------------------------------------------------------- */
+
+static int parse_rw(struct bench_opts *o, const char *rw)
+{
+	static const struct {
+		const char *name;
+		unsigned flags, read_percent;
+	} kinds[] = {{"read", 0, 100},
+		     {"write", 0, 0},
+		     {"randread", BENCH_RANDOM, 100},
+		     {"randwrite", BENCH_RANDOM, 0},
+		     {"flush", BENCH_FLUSH, 0}};
+	char *end;
+	unsigned long percent;
+
+	for (size_t i = 0; i < VIO_ARRAY_LEN(kinds); i++) {
+		if (strcmp(rw, kinds[i].name) == 0) {
+			o->flags = kinds[i].flags;
+			o->read_percent = kinds[i].read_percent;
+			return -1;
+		}
+	}
+	if (strncmp(rw, "mixed:", 6) == 0) {
+		percent = strtoul(rw + 6, &end, 10);
+		if (end != rw + 6 && *end == '\0' && percent <= 100) {
+			o->flags = BENCH_RANDOM;
+			o->read_percent = (unsigned)percent;
+			return -1;
+		}
+	}
+	return usage("--rw: read, write, randread, randwrite, mixed:0 to mixed:100, or flush");
+}
+
+static int parse_cpus(struct bench_opts *o)
+{
+	const char *p = o->cpu_text;
+	char *end;
+
+	while (p) {
+		unsigned long cpu = strtoul(p, &end, 10);
+
+		if (end == p || (*end && *end != ',') || cpu >= CPU_SETSIZE ||
+		    o->n_cpus == BENCH_MAX_QUEUES)
+			return usage("--cpu: a list of CPU numbers, such as 0,2");
+		o->cpu[o->n_cpus++] = (int)cpu;
+		p = *end ? end + 1 : NULL;
+	}
+	return -1;
+}
+
+static int parse_seconds(const char *text, double *out)
+{
+	char *end;
+
+	*out = strtod(text, &end);
+	if (end != text && *end == '\0' && *out >= 0.001 && *out <= 1e6)
+		return -1;
+	return usage("--time and --slice: seconds, such as 5 or 0.5");
+}
+
+static int parse_times(struct bench_opts *o)
+{
+	int r = parse_seconds(o->slice_text, &o->slice);
+
+	if (r < 0 && o->time_text)
+		r = parse_seconds(o->time_text, &o->seconds);
+	else if (!o->count)
+		o->seconds = 5;
+	return r;
+}
+
+static int check_together(struct bench_opts *o)
+{
+	if (o->verify && o->flags & BENCH_FLUSH)
+		return usage("--verify: there is nothing to verify about --rw flush");
+	if (o->verify && o->vs)
+		return usage("--verify and --vs do not go together");
+	if (o->count && o->vs)
+		return usage("--count and --vs do not go together; give a --time");
+	if (o->poll && o->sleep)
+		return usage("--poll and --sleep do not go together");
+	if (o->vs && o->config)
+		return usage("--vs compares sockets; it does not go together with -c");
+	if (o->n_set && !o->config)
+		return usage("-o goes together with -c FILE");
+	if (o->depth > o->queue_size)
+		return usage("--depth is larger than --queue-size");
+	if (o->span && o->span < o->bs)
+		return usage("--span is smaller than --bs");
+	return -1;
+}
+
+int bench_opts_parse(struct bench_opts *o, int argc, char **argv)
+{
+	int r;
+
+	memset(o, 0, sizeof(*o));
+	if (vio_opts_init(bench_options, N_OPTIONS, o))
+		return usage("out of memory");
+	r = parse_words(o, argc, argv);
+	if (r >= 0)
+		return r;
+	if (argc - optind != 1)
+		return usage(o->config ? "name one device" : "name one socket");
+	o->target = argv[optind];
+	r = parse_rw(o, o->rw);
+	if (r < 0)
+		r = parse_cpus(o);
+	if (r < 0)
+		r = parse_times(o);
+	if (o->threads == 0 || o->threads > o->queues)
+		o->threads = o->queues;
+	if (o->verify && !o->span)
+		o->span = 64 << 20;
+	return r < 0 ? check_together(o) : r;
+}
+
+void bench_opts_fini(struct bench_opts *o)
+{
+	vio_opts_fini(bench_options, N_OPTIONS, o);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef TOOLS_BENCH_OPTS_H
+#define TOOLS_BENCH_OPTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define BENCH_MAX_QUEUES 64
+#define BENCH_MAX_SETS	 32 /* -o options */
+#define BENCH_RANDOM	 0x1u
+#define BENCH_FLUSH	 0x2u
+
+struct bench_opts {
+	/* the command line as written */
+	char *rw, *cpu_text, *time_text, *slice_text, *vs;
+	char *config; /* in-process: a configuration file, */
+	const char *set[BENCH_MAX_SETS];
+	unsigned n_set;
+	const char *target; /* and the device's name in it; otherwise a socket */
+
+	uint64_t bs;	/* bytes of a request */
+	uint64_t span;	/* bytes of the disk that are used, from its start; 0: all */
+	uint64_t count; /* requests; 0: as many as the time allows */
+	unsigned depth; /* requests in flight per queue */
+	unsigned queues;
+	unsigned threads; /* 0: one per queue */
+	unsigned queue_size;
+	unsigned seed;
+	bool poll, sleep, verify, json, quiet, no_indirect, no_event_idx;
+
+	/* what that means */
+	unsigned flags;		   /* BENCH_* */
+	unsigned read_percent;	   /* the others are writes */
+	double seconds;		   /* 0: until `count` is reached */
+	double slice;		   /* seconds of one slice of a comparison */
+	int cpu[BENCH_MAX_QUEUES]; /* thread i runs on cpu[i % n_cpus] */
+	unsigned n_cpus;
+};
+
+/*
+ * -1: go on with *o. Otherwise what to exit with; what is wrong was said. `o` must be given to
+ * bench_opts_fini() in any case.
+ */
+int bench_opts_parse(struct bench_opts *o, int argc, char **argv);
+
+void bench_opts_fini(struct bench_opts *o);
+
+#endif
