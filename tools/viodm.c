@@ -11,6 +11,7 @@
 #include <viodm/config.h>
 
 #include "bench.h"
+#include "serve.h"
 
 #define EXIT_USAGE 2
 
@@ -97,7 +98,7 @@ static int report(const struct vio_config *cfg)
 }
 
 /* -1: go on; otherwise what to exit with. */
-static int parse_check(int argc, char **argv, struct vio_config *cfg)
+static int parse_files(const char *command, int argc, char **argv, struct vio_config *cfg)
 {
 	static const struct option options[] = {
 		{"config", required_argument, NULL, 'c'},
@@ -109,14 +110,14 @@ static int parse_check(int argc, char **argv, struct vio_config *cfg)
 
 	while ((c = getopt_long(argc, argv, ":c:o:", options, NULL)) != -1) {
 		if (c != 'o' && c != 'c')
-			return bad_option("check", c, argv, options);
+			return bad_option(command, c, argv, options);
 		if (c == 'o' ? vio_config_set(cfg, optarg) : vio_config_read(cfg, optarg))
 			return report(cfg);
 		any = any || c == 'c';
 	}
 	if (optind < argc)
-		return usage_error("check", "too many arguments; a file comes after -c");
-	return any ? -1 : usage_error("check", "no file: -c FILE");
+		return usage_error(command, "too many arguments; a file comes after -c");
+	return any ? -1 : usage_error(command, "no file: -c FILE");
 }
 
 static int run_check(int argc, char **argv)
@@ -128,13 +129,34 @@ static int run_check(int argc, char **argv)
 		fprintf(stderr, "viodm: out of memory\n");
 		return EXIT_FAILURE;
 	}
-	r = parse_check(argc, argv, cfg);
+	r = parse_files("check", argc, argv, cfg);
 	if (r < 0 && vio_config_check(cfg))
 		r = report(cfg);
 	if (r < 0) {
 		vio_config_print(cfg, stdout);
 		r = finish();
 	}
+	vio_config_destroy(cfg);
+	return r;
+}
+
+/* ---- serve ----------------------------------------------------------------------------------- */
+
+static int run_serve(int argc, char **argv)
+{
+	struct vio_config *cfg;
+	int r;
+
+	if (vio_config_create(NULL, 0, &cfg)) {
+		fprintf(stderr, "viodm: out of memory\n");
+		return EXIT_FAILURE;
+	}
+	vio_config_take_transports(cfg, "viodm serve", 1u << VIO_CONFIG_VHOST_USER);
+	r = parse_files("serve", argc, argv, cfg);
+	if (r < 0 && vio_config_check(cfg))
+		r = report(cfg);
+	if (r < 0)
+		r = serve_run(cfg) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 	vio_config_destroy(cfg);
 	return r;
 }
@@ -171,6 +193,18 @@ static const struct command commands[] = {
 	 "\n"
 	 "Exit status: 0 when all is well, 1 when not, 2 for a wrong command line.\n",
 	 run_check},
+	{"serve", " -c FILE [-o SECTION.KEY=VALUE]...",
+	 "serve devices to VMMs over vhost-user sockets",
+	 "Puts each device of the file behind its socket (transport = vhost-user), prints a\n"
+	 "line \"ready\", and serves until SIGTERM or SIGINT. SIGHUP looks at the sizes of the\n"
+	 "images again, and tells the drivers.\n"
+	 "\n"
+	 "  -c, --config FILE               read FILE; may be given again\n"
+	 "  -o, --option SECTION.KEY=VALUE  set a value over what the file says\n"
+	 "\n"
+	 "Exit status: 0 after SIGTERM or SIGINT, 1 when something failed, 2 for a wrong\n"
+	 "command line.\n",
+	 run_serve},
 	{"bench", BENCH_ARGUMENTS, BENCH_HELP, bench_details, bench_run},
 	{"help", " [COMMAND]", "this text, or about one command", "", run_help},
 	{"version", "", "print the version", "", run_version},

@@ -131,6 +131,15 @@ static void tell_failed(struct vio_vhost_user *vu)
 	vhu_rings_signal_error(vu);
 }
 
+/* The embedder reset the device: the front-end's rings are stopped. */
+static void follow_reset(struct vio_vhost_user *vu)
+{
+	if (!atomic_exchange(&vu->was_reset, false))
+		return;
+	forget_state(vu);
+	vhu_rings_reset(vu);
+}
+
 /* ---- connection --------------------------------------------------------------------------------
  */
 
@@ -192,6 +201,7 @@ static void on_conn(struct vio_watch *w)
 	if (r == -EAGAIN)
 		return;
 	if (r > 0) {
+		follow_reset(vu);
 		r = vhu_handle(vu);
 		if (r == 0) {
 			vio_vhost_rx_next(&vu->rx);
@@ -256,10 +266,7 @@ static void on_event(struct vio_watch *w)
 		conn_close(vu);
 		return;
 	}
-	if (atomic_exchange(&vu->was_reset, false)) {
-		forget_state(vu);
-		vhu_rings_reset(vu);
-	}
+	follow_reset(vu);
 	tell_failed(vu);
 	if (atomic_exchange(&vu->config_changed, false))
 		vhu_send_config_change(vu);

@@ -44,6 +44,8 @@ static void probe_queue_stop(struct vio_device *dev, struct vio_queue *q)
 	for (struct probe_req *r = q->device_data; r; r = r->next)
 		p->dropped++;
 	q->device_data = NULL;
+	if (p->on_stop)
+		p->on_stop(p->on_stop_arg);
 }
 
 static void answer(struct vio_queue *q, struct vio_chain *c)

@@ -30,8 +30,10 @@ struct drv_probe {
 	struct vio_device base;
 
 	/* what it should do */
-	bool hold;	 /* keep chains */
-	int start_error; /* what queue_start() returns */
+	bool hold;		    /* keep chains */
+	int start_error;	    /* what queue_start() returns */
+	void (*on_stop)(void *arg); /* called while a queue stops; NULL: nothing */
+	void *on_stop_arg;
 
 	/* what happened */
 	_Atomic unsigned popped;

@@ -328,6 +328,16 @@ static void test_frozen_queue(void)
 	on_each_bus(frozen_queue);
 }
 
+/* Places rings of 8 entries at the start of RAM and enables the queue. */
+static void place_ring(struct dut *t)
+{
+	drv_set(t->bus, DRV_QUEUE_SIZE, 0, 8);
+	drv_set(t->bus, DRV_QUEUE_DESC, 0, DRV_RIG_RAM_GPA);
+	drv_set(t->bus, DRV_QUEUE_DRIVER, 0, DRV_RIG_RAM_GPA + 0x1000);
+	drv_set(t->bus, DRV_QUEUE_DEVICE, 0, DRV_RIG_RAM_GPA + 0x2000);
+	drv_set(t->bus, DRV_QUEUE_ENABLE, 0, 1);
+}
+
 /* Before FEATURES_OK is too early; enabled is too late, even if the queue does not run yet. */
 static void queue_registers_have_their_time(enum drv_bus_kind kind)
 {
@@ -335,15 +345,14 @@ static void queue_registers_have_their_time(enum drv_bus_kind kind)
 	struct dut t;
 
 	dut_init(&t, kind, 1);
-	drv_set(t.bus, DRV_QUEUE_SIZE, 0, 4);
-	drv_set(t.bus, DRV_QUEUE_ENABLE, 0, 1);
-	CU_ASSERT_EQUAL(drv_get(t.bus, DRV_QUEUE_ENABLE, 0), 0);
+	place_ring(&t);
+	vio_device_queue_get(t.dev, 0, &regs);
+	CU_ASSERT_FALSE(regs.enabled);
+	CU_ASSERT_EQUAL(regs.size, 16);
+	CU_ASSERT_EQUAL(regs.desc | regs.driver | regs.device, 0);
+	CU_ASSERT_EQUAL(drv_status(t.bus), 0);
 	CU_ASSERT_TRUE(features_taken(&t, V1, 0, 0));
-	drv_set(t.bus, DRV_QUEUE_SIZE, 0, 8);
-	drv_set(t.bus, DRV_QUEUE_DESC, 0, DRV_RIG_RAM_GPA);
-	drv_set(t.bus, DRV_QUEUE_DRIVER, 0, DRV_RIG_RAM_GPA + 0x1000);
-	drv_set(t.bus, DRV_QUEUE_DEVICE, 0, DRV_RIG_RAM_GPA + 0x2000);
-	drv_set(t.bus, DRV_QUEUE_ENABLE, 0, 1);
+	place_ring(&t);
 	drv_set(t.bus, DRV_QUEUE_SIZE, 0, 2);
 	drv_set(t.bus, DRV_QUEUE_DESC, 0, 0);
 	vio_device_queue_get(t.dev, 0, &regs);
@@ -386,6 +395,8 @@ static void bad_queue_setup(enum drv_bus_kind kind)
 		drv_device_stop(&t.drv);
 		CU_ASSERT_TRUE(features_taken(&t, V1, 0, 0));
 		drv_set(t.bus, DRV_QUEUE_SIZE, 0, bad[i].size);
+		CU_ASSERT_EQUAL(drv_status(t.bus) & NEEDS_RESET,
+				bad[i].size == 16 ? 0 : NEEDS_RESET);
 		drv_set(t.bus, DRV_QUEUE_DESC, 0, bad[i].desc);
 		drv_set(t.bus, DRV_QUEUE_DRIVER, 0, bad[i].driver);
 		drv_set(t.bus, DRV_QUEUE_DEVICE, 0, bad[i].device);

@@ -217,18 +217,7 @@ static void s5_1_no_double_fetch(void)
 /* ---- a driver that changes descriptors while they are walked ------------------------------------
  */
 
-#if defined(__SANITIZE_THREAD__)
-#define RACES_ON_PURPOSE 0
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define RACES_ON_PURPOSE 0
-#endif
-#endif
-#ifndef RACES_ON_PURPOSE
-#define RACES_ON_PURPOSE 1
-#endif
-
-#if RACES_ON_PURPOSE /* which the thread sanitizer would report */
+#if RACES_ON_PURPOSE
 
 #define FLIPS 200000u
 

@@ -337,6 +337,22 @@ static void write_descs(struct vring_desc *to, const struct raw_desc *from)
 		drv_desc_write(&to[i], from[i].addr, from[i].len, from[i].flags, from[i].next);
 }
 
+/*
+ * A queue of 8 with 8 more good descriptors behind its table: an index that is one too high leads
+ * to something that looks right.
+ */
+static void fix_init_short(struct fix *f, bool event_idx, bool indirect)
+{
+	struct vio_queue_config cfg;
+
+	fix_prepare(f, 2 * N8, event_idx);
+	for (uint16_t i = 0; i < 2 * N8; i++)
+		drv_desc_write(&f->d.desc[i], f->buf, 8, WRITE, 0);
+	cfg = fix_config(f, indirect);
+	cfg.size = N8;
+	MUST(vio_queue_start(&f->q, f->map, &cfg, sizeof(struct vio_chain)));
+}
+
 static void test_bad_chains(void)
 {
 	for (unsigned i = 0; i < VIO_ARRAY_LEN(bad_chains); i++) {
@@ -344,7 +360,7 @@ static void test_bad_chains(void)
 		struct fix f;
 		bool ok;
 
-		fix_init(&f, N8, i % 2, !bad->no_indirect);
+		fix_init_short(&f, i % 2, !bad->no_indirect);
 		write_descs(f.d.desc, bad->desc);
 		write_descs(drv_mem_ptr(&f.mem, TABLE, 64), bad->table);
 		drv_queue_offer_raw(&f.d, 0);
@@ -364,7 +380,7 @@ static void test_head_out_of_range(void)
 		struct vio_chain *c;
 		struct fix f;
 
-		fix_init(&f, N8, false, false);
+		fix_init_short(&f, false, false);
 		fix_offer_one(&f);
 		CU_ASSERT_EQUAL_FATAL(vio_queue_pop(&f.q, &c), 1);
 		drv_queue_offer_raw(&f.d, heads[i]);
@@ -517,6 +533,27 @@ static void test_total_length(void) /* SPLIT-DRV-008 */
 	}
 }
 
+/* RAM at both ends of the address space does not touch. */
+static void test_wrap_into_ram(void)
+{
+	const struct drv_buf b = {.gpa = RAM_TOP + 0xff0, .len = 0x20};
+
+	for (uint32_t direct = 0; direct <= 1; direct++) {
+		struct vio_queue_config cfg;
+		struct fix f;
+
+		fix_prepare(&f, N8, false);
+		vio_mem_destroy(f.map);
+		MUST(drv_mem_add(&f.mem, 0, 0x1000));
+		MUST(drv_mem_map(&f.mem, &f.map));
+		cfg = fix_config(&f, true);
+		MUST(vio_queue_start(&f.q, f.map, &cfg, sizeof(struct vio_chain)));
+		fix_offer(&f, &b, 1, direct);
+		CU_ASSERT(faults(&f, NULL));
+		fix_fini(&f);
+	}
+}
+
 /* After a fault only a restart helps, and it does. */
 static void test_restart_after_fault(void)
 {
@@ -554,6 +591,7 @@ static CU_TestInfo tests[] = {
 	{"chain length", test_chain_length},
 	{"the longest chain of a long queue", test_chain_cap},
 	{"2^32 bytes in one chain", test_total_length},
+	{"a buffer that wraps into RAM", test_wrap_into_ram},
 	{"restart after a fault", test_restart_after_fault},
 	CU_TEST_INFO_NULL,
 };

@@ -165,6 +165,7 @@ static void test_fault_interrupts(void)
 
 static void fault_before_driver_ok(enum drv_bus_kind kind)
 {
+	struct vio_queue_regs regs;
 	struct dut t;
 
 	dut_init(&t, kind, 1);
@@ -175,6 +176,11 @@ static void fault_before_driver_ok(enum drv_bus_kind kind)
 	CU_ASSERT_EQUAL(drv_irq_take(t.bus, DRV_IRQ_CONFIG), 0);
 	CU_ASSERT_EQUAL(drv_add_status(t.bus, DRIVER_OK) & DRIVER_OK, 0);
 	CU_ASSERT_EQUAL(t.bus->n_irqs, 0);
+	drv_set(t.bus, DRV_QUEUE_SIZE, 0, 4); /* nothing of a queue can be set up now */
+	drv_set(t.bus, DRV_QUEUE_DESC, 0, DRV_RIG_RAM_GPA);
+	vio_device_queue_get(t.dev, 0, &regs);
+	CU_ASSERT_EQUAL(regs.size, 16);
+	CU_ASSERT_EQUAL(regs.desc, 0);
 	dut_start(&t);
 	CU_ASSERT_TRUE(dut_serves(&t, 0));
 	dut_fini(&t);
@@ -296,6 +302,59 @@ static void queue_reset(enum drv_bus_kind kind) /* BASIC-DEV-014 .. 016, MMIO-DE
 static void test_queue_reset(void)
 {
 	on_each_bus(queue_reset);
+}
+
+struct midway {
+	struct dut *t;
+	uint8_t status;
+	uint64_t resetting[2];
+	unsigned calls;
+};
+
+/* A look at the registers from inside a reset, on its own thread, which may not start another. */
+static void on_stop(void *arg)
+{
+	struct midway *m = arg;
+
+	m->calls++;
+	m->status = drv_status(m->t->bus);
+	for (uint32_t i = 0; i < 2; i++)
+		m->resetting[i] = drv_get(m->t->bus, DRV_QUEUE_RESET, i);
+	drv_set_status(m->t->bus, 0);
+	drv_set(m->t->bus, DRV_QUEUE_RESET, 1, 1);
+	drv_set(m->t->bus, DRV_QUEUE_ENABLE, 0, 1);
+}
+
+/* Neither kind of reset says that it is finished before it is. */
+static void reset_takes_time(enum drv_bus_kind kind) /* BASIC-DEV-011, MMIO-DEV-011, PCI-DEV-030 */
+{
+	struct midway m = {0};
+	struct dut t;
+
+	dut_init(&t, kind, 2);
+	dut_start(&t);
+	m.t = &t;
+	t.probe->on_stop_arg = &m;
+	t.probe->on_stop = on_stop;
+	drv_queue_reset(t.bus, 1);
+	CU_ASSERT_EQUAL(m.calls, 1);
+	CU_ASSERT_EQUAL(m.resetting[0], 0);
+	CU_ASSERT_EQUAL(m.resetting[1], 1);
+	CU_ASSERT_EQUAL(drv_get(t.bus, DRV_QUEUE_RESET, 1), 0);
+	CU_ASSERT_TRUE(dut_serves(&t, 0));
+	drv_set_status(t.bus, 0);
+	CU_ASSERT_EQUAL(m.calls, 2);
+	CU_ASSERT_EQUAL(m.status, ACK | DRIVER | FEATURES_OK | DRIVER_OK);
+	CU_ASSERT_EQUAL(drv_status(t.bus), 0);
+	t.probe->on_stop = NULL;
+	dut_start(&t);
+	CU_ASSERT_TRUE(dut_serves(&t, 1));
+	dut_fini(&t);
+}
+
+static void test_reset_takes_time(void)
+{
+	on_each_bus(reset_takes_time);
 }
 
 static void queue_reset_needs_feature(enum drv_bus_kind kind)
@@ -548,6 +607,7 @@ static CU_TestInfo tests[] = {
 	{"a queue that cannot start", test_queue_cannot_start},
 	{"device reset", test_device_reset},
 	{"queue reset", test_queue_reset},
+	{"a reset in progress", test_reset_takes_time},
 	{"queue reset needs its feature", test_queue_reset_needs_feature},
 	{"device reset with requests in flight", test_reset_in_flight},
 	{"queue reset with requests in flight", test_queue_reset_in_flight},

@@ -5,7 +5,10 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "queue_fix.h"
 
@@ -397,6 +400,70 @@ static void test_kicks_suppressed_while_busy(void) /* SPLIT-DEV-020 .. SPLIT-DEV
 	}
 }
 
+/* ---- looking again after arming -----------------------------------------------------------------
+ */
+
+/*
+ * The used ring in a page that the device cannot write: its first write stops it between having
+ * found the ring empty and having asked for a kick. There the driver makes a buffer available,
+ * which wants no kick yet; then the device goes on.
+ */
+static struct {
+	struct fix *f;
+	void *page;
+	unsigned faults;
+	bool kick; /* the driver saw that it should kick */
+} arming;
+
+static void on_used_ring_write(int sig)
+{
+	struct drv_queue *q = &arming.f->d;
+
+	(void)sig;
+	if (arming.faults++ > 0 || mprotect(arming.page, 4096, PROT_READ | PROT_WRITE) < 0)
+		_exit(1); /* not what this test is about */
+	drv_queue_offer_raw(q, 1);
+	arming.kick = q->event_idx ? drv_queue_avail_event(q) + 1 == q->avail_idx
+				   : !(drv_queue_used_flags(q) & VRING_USED_F_NO_NOTIFY);
+}
+
+static void look_again(bool event_idx) /* SPLIT-IMP-009 */
+{
+	struct sigaction on_segv = {.sa_handler = on_used_ring_write}, before;
+	struct vio_queue_config cfg;
+	struct vio_chain *c;
+	struct fix f;
+
+	fix_prepare(&f, 4, event_idx);
+	f.d.device_gpa = drv_mem_alloc(&f.mem, 4096, 4096);
+	f.d.used = drv_mem_ptr(&f.mem, f.d.device_gpa, 4096);
+	cfg = fix_config(&f, false);
+	MUST(vio_queue_start(&f.q, f.map, &cfg, 256));
+	for (uint16_t i = 0; i < 2; i++)
+		drv_desc_write(&f.d.desc[i], f.buf, 8, VRING_DESC_F_WRITE, 0);
+	drv_queue_offer_raw(&f.d, 0);
+	CU_ASSERT_EQUAL_FATAL(vio_queue_pop(&f.q, &c), 1);
+	vio_queue_push(&f.q, c, 8);
+	vio_queue_publish(&f.q);
+
+	arming.f = &f;
+	arming.page = f.d.used;
+	arming.faults = 0;
+	sigaction(SIGSEGV, &on_segv, &before);
+	mprotect(arming.page, 4096, PROT_READ);
+	CU_ASSERT_EQUAL(vio_queue_pop(&f.q, &c), 1);
+	sigaction(SIGSEGV, &before, NULL);
+	CU_ASSERT_EQUAL(arming.faults, 1);
+	CU_ASSERT_FALSE(arming.kick);
+	fix_fini(&f);
+}
+
+static void test_look_again(void)
+{
+	look_again(false);
+	look_again(true);
+}
+
 /* ---- no notification is lost -------------------------------------------------------------------
  */
 
@@ -545,6 +612,7 @@ static CU_TestInfo tests[] = {
 	{"used_event, every distance", test_used_event},
 	{"used_event that stays", test_used_event_stays},
 	{"kicks are suppressed while busy", test_kicks_suppressed_while_busy},
+	{"the ring is looked at again after arming", test_look_again},
 	{"no notification is lost, flags", test_race_flags},
 	{"no notification is lost, event index", test_race_event_idx},
 	CU_TEST_INFO_NULL,
