@@ -312,8 +312,9 @@ VIO_EXPORT void vio_device_config_update(struct vio_device *dev, uint32_t off, c
 					 uint32_t len);
 
 /*
- * The driver broke a rule: NEEDS_RESET, a configuration interrupt if DRIVER_OK, one log line until
- * reset. The queues stop serving; nothing else in the process notices. Any thread.
+ * The driver broke a rule: NEEDS_RESET, a configuration interrupt if DRIVER_OK, one log line (for
+ * the first 16 faults of a device, then for one in 4096). The queues stop serving; nothing else in
+ * the process notices. Any thread.
  */
 VIO_EXPORT void vio_device_fail(struct vio_device *dev, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));

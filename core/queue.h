@@ -15,7 +15,7 @@
  *
  * The driver is hostile: every index, length, flag and address read from guest memory is read once,
  * copied, and checked. A driver that breaks a rule gets the queue `fault`ed: pop returns -EPROTO
- * from then on, and nothing more is written to the ring.
+ * from then on, and chains pushed after that are dropped.
  */
 
 #include <sys/uio.h>
