@@ -140,7 +140,10 @@ VIO_EXPORT size_t vio_config_n_devices(const struct vio_config *cfg);
 VIO_EXPORT const struct vio_config_device *vio_config_device(const struct vio_config *cfg,
 							     size_t i);
 
-/* Prints what the devices are made of, a few lines each: what `viodm check` shows. */
+/*
+ * Prints what the devices are made of, a few lines each: what `viodm check` shows. A section of the
+ * embedder's that is not written is left out.
+ */
 VIO_EXPORT void vio_config_print(const struct vio_config *cfg, FILE *out);
 
 /*

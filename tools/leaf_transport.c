@@ -14,6 +14,7 @@
 #include <viodm/pci.h>
 
 #include "leaves.h"
+#include "mode.h"
 
 /* ---- mmio ------------------------------------------------------------------------------------ */
 
@@ -113,15 +114,15 @@ static int refuse(struct fault *fault, const char *key, const char *value, const
 	return -EINVAL;
 }
 
-/* All of `text` in this base, at most `max`. */
-static bool parse_number(const char *text, int base, unsigned long max, unsigned long *out)
+/* All of `text`, at most `max`. */
+static bool parse_number(const char *text, unsigned long max, unsigned long *out)
 {
 	char *end;
 
 	if (!isdigit((unsigned char)text[0]))
 		return false;
 	errno = 0;
-	*out = strtoul(text, &end, base);
+	*out = strtoul(text, &end, 10);
 	return errno == 0 && *end == '\0' && *out <= max;
 }
 
@@ -133,7 +134,7 @@ static int set_socket(const struct vhost_user_opts *o, struct vio_config_device 
 
 	device->socket_fd = -1;
 	if (strncmp(o->socket, "fd:", 3) == 0) {
-		if (!parse_number(o->socket + 3, 10, INT_MAX, &fd) || fd < 3)
+		if (!parse_number(o->socket + 3, INT_MAX, &fd) || fd < 3)
 			return refuse(fault, "socket", o->socket,
 				      "is no descriptor: fd:N with N from 3 (for a file of that "
 				      "name write ./fd:...)");
@@ -172,7 +173,7 @@ static int set_owner(const struct vhost_user_opts *o, struct vio_config_device *
 	device->socket_uid = (uid_t)-1;
 	if (!o->owner)
 		return 0;
-	if (parse_number(o->owner, 10, UINT_MAX - 1, &id)) {
+	if (parse_number(o->owner, UINT_MAX - 1, &id)) {
 		device->socket_uid = (uid_t)id;
 		return 0;
 	}
@@ -192,7 +193,7 @@ static int set_group(const struct vhost_user_opts *o, struct vio_config_device *
 	device->socket_gid = (gid_t)-1;
 	if (!o->group)
 		return 0;
-	if (parse_number(o->group, 10, UINT_MAX - 1, &id)) {
+	if (parse_number(o->group, UINT_MAX - 1, &id)) {
 		device->socket_gid = (gid_t)id;
 		return 0;
 	}
@@ -207,13 +208,11 @@ static int vhost_user_describe(const void *opts, struct vio_config_device *devic
 			       struct fault *fault)
 {
 	const struct vhost_user_opts *o = opts;
-	unsigned long mode = 0;
 	int r;
 
 	device->sealed_memory = o->sealed;
-	if (o->mode && (!parse_number(o->mode, 8, 0777, &mode) || mode == 0))
-		return refuse(fault, "socket-mode", o->mode, "is no mode (octal 0001..0777)");
-	device->socket_mode = (mode_t)mode;
+	if (o->mode && !mode_parse(o->mode, &device->socket_mode))
+		return refuse(fault, "socket-mode", o->mode, MODE_REFUSED);
 	r = set_socket(o, device, fault);
 	if (r == 0 && !device->socket)
 		r = check_fd_misfit(o, fault);

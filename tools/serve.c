@@ -1,168 +1,169 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "serve.h"
-
 #include <errno.h>
-#include <event2/event.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <viodm/loop_event.h>
-#include <viodm/vhost_user.h>
+#include "command.h"
+#include "daemon.h"
+#include "mode.h"
+#include "serve.h"
 
-/* Memory regions that all front-ends together may share with us. */
-#define GUARD_MAPPINGS 4096
+const char serve_details[] =
+	"Runs the devices of the file, which all have transport = vhost-user, in the foreground.\n"
+	"Prints \"ready\" when all sockets listen, and tells systemd if it was started by it.\n"
+	"\n"
+	"  -c, --config FILE               read FILE; may be given again\n"
+	"  -o, --option SECTION.KEY=VALUE  set a value over what the file says\n"
+	"      --log-level LEVEL           short for -o serve.log-level=LEVEL\n"
+	"      --control PATH              short for -o serve.control=PATH\n"
+	"\n"
+	"SIGHUP looks at the sizes of all images again, and at log-level in the file.\n"
+	"SIGTERM and SIGINT finish what is in flight and end the daemon.\n"
+	"Exit status: 0 after such a signal, 1 when something went wrong, 2 for a wrong command\n"
+	"line.\n";
 
-struct serve {
-	struct vio_config *cfg;
-	struct event_base *base;
-	struct event *events[3]; /* SIGTERM, SIGINT, SIGHUP */
-	struct vio_loop *loop;
-	struct vio_assembly *devices;
-	struct vio_vhost_user **servers; /* one per device */
-	size_t n;
+/* ---- [serve] --------------------------------------------------------------------------------- */
+
+static const char *const log_levels[] = {"error", "warning", "info", "debug", NULL};
+
+static const struct vio_opt serve_opts[] = {
+	{.name = "log-level",
+	 .type = VIO_OPT_CHOICE,
+	 .offset = offsetof(struct serve_opts, log_level),
+	 .choices = log_levels,
+	 .def = "info",
+	 .help = "the least important lines to log"},
+	{.name = "control",
+	 .type = VIO_OPT_PATH,
+	 .offset = offsetof(struct serve_opts, control),
+	 .help = "where to listen for viodm ctl; none: nowhere"},
+	{.name = "control-mode",
+	 .type = VIO_OPT_STRING,
+	 .offset = offsetof(struct serve_opts, control_mode),
+	 .def = "0600",
+	 .min = 3,
+	 .max = 4,
+	 .help = "permission bits of the control socket, octal"},
 };
 
-/* ---- signals -----------------------------------------------------------------------------------
- */
-
-/* For the handler of SIGBUS, which gets no argument. */
-static struct vio_vhost_user_guard *guard;
-
-/* A front-end took memory away that it had shared: its connection ends, not this process. */
-static void on_sigbus(int sig, siginfo_t *info, void *context)
+static int check_section(void *data, char *err)
 {
-	(void)context;
-	if (info->si_code > 0 && vio_vhost_user_guard_fault(guard, info->si_addr))
-		return;
-	signal(sig, SIG_DFL);
-	raise(sig);
+	const struct serve_opts *opts = data;
+	mode_t mode;
+
+	if (mode_parse(opts->control_mode, &mode))
+		return 0;
+	snprintf(err, VIO_OPT_ERROR_LEN, "control-mode: \"%s\" " MODE_REFUSED, opts->control_mode);
+	return -EINVAL;
 }
 
-static int guard_install(void)
+void serve_section(struct serve_opts *opts, struct vio_config_section *section)
 {
-	struct sigaction sa = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO};
-	int r = vio_vhost_user_guard_create(GUARD_MAPPINGS, &guard);
-
-	if (r < 0)
-		return r;
-	sigemptyset(&sa.sa_mask);
-	return sigaction(SIGBUS, &sa, NULL) < 0 ? -errno : 0;
+	*section = (struct vio_config_section){
+		.type = "serve",
+		.help = "viodm serve",
+		.opts = serve_opts,
+		.n_opts = VIO_ARRAY_LEN(serve_opts),
+		.data = opts,
+		.check = check_section,
+	};
 }
 
-static void on_end(evutil_socket_t sig, short what, void *arg)
+/* ---- command line ---------------------------------------------------------------------------- */
+
+enum { OPT_LOG_LEVEL = 0x100, OPT_CONTROL };
+
+static const struct option options[] = {
+	{"config", required_argument, NULL, 'c'},
+	{"option", required_argument, NULL, 'o'},
+	{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
+	{"control", required_argument, NULL, OPT_CONTROL},
+	{NULL, 0, NULL, 0},
+};
+
+/* What is set by an option that stands for `-o <key>=`. */
+static int add_short(struct daemon_args *args, const char *key, const char *value)
 {
-	struct serve *s = arg;
+	char *text = NULL;
 
-	(void)sig;
-	(void)what;
-	event_base_loopbreak(s->base);
-}
-
-static void on_refresh(evutil_socket_t sig, short what, void *arg)
-{
-	struct serve *s = arg;
-
-	(void)sig;
-	(void)what;
-	vio_log(NULL, VIO_LOG_INFO, "%u disk(s) changed their size",
-		vio_assembly_refresh(s->devices));
-}
-
-static int watch_signals(struct serve *s)
-{
-	static const struct {
-		int sig;
-		event_callback_fn fn;
-	} signals[] = {{SIGTERM, on_end}, {SIGINT, on_end}, {SIGHUP, on_refresh}};
-
-	for (size_t i = 0; i < VIO_ARRAY_LEN(signals); i++) {
-		s->events[i] = evsignal_new(s->base, signals[i].sig, signals[i].fn, s);
-		if (!s->events[i] || event_add(s->events[i], NULL) < 0)
-			return -ENOMEM;
-	}
+	if (asprintf(&text, "%s=%s", key, value) < 0)
+		return -ENOMEM;
+	args->sets[args->n_sets++] = text;
+	args->owned[args->n_owned++] = text;
 	return 0;
 }
 
-/* ---- devices -----------------------------------------------------------------------------------
- */
-
-static int listen_one(struct serve *s, size_t i)
+static int add(struct daemon_args *args, int option, char *value)
 {
-	const struct vio_config_device *d = vio_config_device(s->cfg, i);
-	struct vio_vhost_user_config cfg = {
-		.loop = s->loop,
-		.path = d->socket,
-		.fd = d->socket_fd,
-		.mode = d->socket_mode,
-		.set_owner = d->socket_uid != (uid_t)-1 || d->socket_gid != (gid_t)-1,
-		.uid = d->socket_uid,
-		.gid = d->socket_gid,
-		.sealed_only = d->sealed_memory,
-		.guard = guard,
-	};
-	int r = vio_vhost_user_create(vio_assembly_device(s->devices, i), &cfg, &s->servers[i]);
-
-	if (r < 0)
-		fprintf(stderr, "viodm serve: %s: %s: %s\n", d->name,
-			d->socket ? d->socket : "socket", strerror(-r));
-	return r;
-}
-
-static int serve_open(struct serve *s)
-{
-	struct vio_config_env env = {0};
-	int r;
-
-	s->n = vio_config_n_devices(s->cfg);
-	s->servers = calloc(s->n ? s->n : 1, sizeof(struct vio_vhost_user *));
-	s->base = event_base_new();
-	if (!s->base || !s->servers)
-		return -ENOMEM;
-	r = vio_loop_event_create(s->base, &s->loop);
-	if (r == 0)
-		r = watch_signals(s);
-	if (r == 0)
-		r = guard_install();
-	if (r < 0)
-		return r;
-	env.loop = s->loop;
-	r = vio_assembly_create(s->cfg, &env, &s->devices);
-	if (r < 0)
-		fprintf(stderr, "viodm serve: %s\n", vio_config_error(s->cfg));
-	for (size_t i = 0; r == 0 && i < s->n; i++)
-		r = listen_one(s, i);
-	return r;
-}
-
-static void serve_close(struct serve *s)
-{
-	for (size_t i = 0; s->servers && i < s->n; i++)
-		vio_vhost_user_destroy(s->servers[i]);
-	vio_assembly_destroy(s->devices);
-	for (size_t i = 0; i < VIO_ARRAY_LEN(s->events); i++)
-		if (s->events[i])
-			event_free(s->events[i]);
-	vio_loop_destroy(s->loop);
-	if (s->base)
-		event_base_free(s->base);
-	signal(SIGBUS, SIG_DFL);
-	vio_vhost_user_guard_destroy(guard);
-	guard = NULL;
-	free(s->servers);
-}
-
-int serve_run(struct vio_config *cfg)
-{
-	struct serve s = {.cfg = cfg};
-	int r = serve_open(&s);
-
-	if (r == 0) {
-		printf("ready: %zu device(s)\n", s.n);
-		fflush(stdout);
-		event_base_dispatch(s.base);
+	switch (option) {
+	case 'c':
+		args->files[args->n_files++] = value;
+		return 0;
+	case 'o':
+		args->sets[args->n_sets++] = value;
+		return 0;
+	case OPT_LOG_LEVEL:
+		return add_short(args, "serve.log-level", value);
+	default:
+		return add_short(args, "serve.control", value);
 	}
-	serve_close(&s);
-	return r;
+}
+
+static bool is_option(int c)
+{
+	return c == 'c' || c == 'o' || c == OPT_LOG_LEVEL || c == OPT_CONTROL;
+}
+
+/* -1: go on; otherwise what to exit with. */
+static int parse(int argc, char **argv, struct daemon_args *args)
+{
+	int c;
+
+	while ((c = getopt_long(argc, argv, ":c:o:", options, NULL)) != -1) {
+		if (!is_option(c))
+			return command_bad_option("serve", c, argv, options);
+		if (add(args, c, optarg)) {
+			fprintf(stderr, "viodm: out of memory\n");
+			return EXIT_FAILURE;
+		}
+	}
+	if (optind < argc)
+		return command_usage_error("serve", "too many arguments; a file comes after -c");
+	return args->n_files ? -1 : command_usage_error("serve", "no file: -c FILE");
+}
+
+static int args_init(struct daemon_args *args, int argc)
+{
+	size_t n = (size_t)argc;
+
+	*args = (struct daemon_args){
+		.files = calloc(n, sizeof(*args->files)),
+		.sets = calloc(n, sizeof(*args->sets)),
+		.owned = calloc(n, sizeof(*args->owned)),
+	};
+	return args->files && args->sets && args->owned ? 0 : -ENOMEM;
+}
+
+static void args_fini(struct daemon_args *args)
+{
+	for (size_t i = 0; i < args->n_owned; i++)
+		free(args->owned[i]);
+	free(args->owned);
+	free(args->sets);
+	free(args->files);
+}
+
+int serve_run(int argc, char **argv)
+{
+	struct daemon_args args;
+	int status = EXIT_FAILURE;
+
+	if (args_init(&args, argc) == 0) {
+		status = parse(argc, argv, &args);
+		if (status < 0)
+			status = daemon_run(&args) ? EXIT_FAILURE : EXIT_SUCCESS;
+	}
+	args_fini(&args);
+	return status;
 }

@@ -87,9 +87,16 @@ static void print_object(FILE *out, const struct object *o)
 
 void vio_config_print(const struct vio_config *cfg, FILE *out)
 {
+	bool any = false;
+
 	for (size_t i = 0; i < cfg->n_objects; i++) {
-		if (i > 0)
+		const struct object *o = cfg->objects[i];
+
+		if (!o->written && o->n_settings == 0)
+			continue; /* the embedder's, and nobody has a word about it */
+		if (any)
 			fputc('\n', out);
-		print_object(out, cfg->objects[i]);
+		print_object(out, o);
+		any = true;
 	}
 }

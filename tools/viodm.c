@@ -2,8 +2,6 @@
 /*
  * The viodm command. Each entry of `commands` is one subcommand with its own options.
  */
-#include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,11 +9,9 @@
 #include <viodm/config.h>
 
 #include "bench.h"
+#include "command.h"
+#include "ctl.h"
 #include "serve.h"
-
-#define EXIT_USAGE 2
-
-#define COMMAND_OPTIONS_MAX 16
 
 struct command {
 	const char *name;
@@ -25,45 +21,6 @@ struct command {
 	int (*run)(int argc, char **argv);
 };
 
-/* ---- usage ----------------------------------------------------------------------------------- */
-
-static int usage_error(const char *command, const char *text)
-{
-	fprintf(stderr, "viodm%s%s: %s\n", *command ? " " : "", command, text);
-	fprintf(stderr, "Try \"viodm help%s%s\".\n", *command ? " " : "", command);
-	return EXIT_USAGE;
-}
-
-/* getopt_long() returned '?' or ':' for the argument before optind. */
-static int bad_option(const char *command, int c, char **argv, const struct option *options)
-{
-	const char *names[COMMAND_OPTIONS_MAX], *word = argv[optind - 1];
-	char text[VIO_OPT_ERROR_LEN], typed[64];
-	size_t n = 0;
-
-	if (c == ':') {
-		snprintf(text, sizeof(text), "option \"%.64s\" needs a value", word);
-		return usage_error(command, text);
-	}
-	for (; options[n].name && n < COMMAND_OPTIONS_MAX; n++)
-		names[n] = options[n].name;
-	if (optopt && strncmp(word, "--", 2) != 0)
-		snprintf(typed, sizeof(typed), "%c", optopt);
-	else
-		snprintf(typed, sizeof(typed), "%.*s", (int)strcspn(word + 2, "="), word + 2);
-	vio_opt_unknown(text, "option", typed, names, n);
-	return usage_error(command, text);
-}
-
-/* Nothing was lost on the way out? */
-static int finish(void)
-{
-	if (fflush(stdout) == 0 && !ferror(stdout))
-		return EXIT_SUCCESS;
-	fprintf(stderr, "viodm: cannot write: %s\n", strerror(errno));
-	return EXIT_FAILURE;
-}
-
 /* For commands without options: 0, or what to exit with. */
 static int no_options(const char *command, int argc, char **argv, int operands)
 {
@@ -71,9 +28,9 @@ static int no_options(const char *command, int argc, char **argv, int operands)
 	int c = getopt_long(argc, argv, ":", options, NULL);
 
 	if (c != -1)
-		return bad_option(command, c, argv, options);
+		return command_bad_option(command, c, argv, options);
 	if (argc - optind > operands)
-		return usage_error(command, "too many arguments");
+		return command_usage_error(command, "too many arguments");
 	return 0;
 }
 
@@ -82,11 +39,14 @@ static int no_options(const char *command, int argc, char **argv, int operands)
 static int run_list(int argc, char **argv)
 {
 	int r = no_options("list", argc, argv, 0);
+	struct vio_config_section section;
+	struct serve_opts opts;
 
 	if (r)
 		return r;
-	vio_config_list(stdout, NULL, 0);
-	return finish();
+	serve_section(&opts, &section);
+	vio_config_list(stdout, &section, 1);
+	return command_finish();
 }
 
 /* ---- check ----------------------------------------------------------------------------------- */
@@ -98,7 +58,7 @@ static int report(const struct vio_config *cfg)
 }
 
 /* -1: go on; otherwise what to exit with. */
-static int parse_files(const char *command, int argc, char **argv, struct vio_config *cfg)
+static int parse_check(int argc, char **argv, struct vio_config *cfg)
 {
 	static const struct option options[] = {
 		{"config", required_argument, NULL, 'c'},
@@ -110,53 +70,35 @@ static int parse_files(const char *command, int argc, char **argv, struct vio_co
 
 	while ((c = getopt_long(argc, argv, ":c:o:", options, NULL)) != -1) {
 		if (c != 'o' && c != 'c')
-			return bad_option(command, c, argv, options);
+			return command_bad_option("check", c, argv, options);
 		if (c == 'o' ? vio_config_set(cfg, optarg) : vio_config_read(cfg, optarg))
 			return report(cfg);
 		any = any || c == 'c';
 	}
 	if (optind < argc)
-		return usage_error(command, "too many arguments; a file comes after -c");
-	return any ? -1 : usage_error(command, "no file: -c FILE");
+		return command_usage_error("check", "too many arguments; a file comes after -c");
+	return any ? -1 : command_usage_error("check", "no file: -c FILE");
 }
 
 static int run_check(int argc, char **argv)
 {
+	struct vio_config_section section;
+	struct serve_opts opts;
 	struct vio_config *cfg;
 	int r;
 
-	if (vio_config_create(NULL, 0, &cfg)) {
+	serve_section(&opts, &section);
+	if (vio_config_create(&section, 1, &cfg)) {
 		fprintf(stderr, "viodm: out of memory\n");
 		return EXIT_FAILURE;
 	}
-	r = parse_files("check", argc, argv, cfg);
+	r = parse_check(argc, argv, cfg);
 	if (r < 0 && vio_config_check(cfg))
 		r = report(cfg);
 	if (r < 0) {
 		vio_config_print(cfg, stdout);
-		r = finish();
+		r = command_finish();
 	}
-	vio_config_destroy(cfg);
-	return r;
-}
-
-/* ---- serve ----------------------------------------------------------------------------------- */
-
-static int run_serve(int argc, char **argv)
-{
-	struct vio_config *cfg;
-	int r;
-
-	if (vio_config_create(NULL, 0, &cfg)) {
-		fprintf(stderr, "viodm: out of memory\n");
-		return EXIT_FAILURE;
-	}
-	vio_config_take_transports(cfg, "viodm serve", 1u << VIO_CONFIG_VHOST_USER);
-	r = parse_files("serve", argc, argv, cfg);
-	if (r < 0 && vio_config_check(cfg))
-		r = report(cfg);
-	if (r < 0)
-		r = serve_run(cfg) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 	vio_config_destroy(cfg);
 	return r;
 }
@@ -175,7 +117,7 @@ static int run_version(int argc, char **argv)
 	if (r)
 		return r;
 	print_version();
-	return finish();
+	return command_finish();
 }
 
 static int run_help(int argc, char **argv);
@@ -193,18 +135,8 @@ static const struct command commands[] = {
 	 "\n"
 	 "Exit status: 0 when all is well, 1 when not, 2 for a wrong command line.\n",
 	 run_check},
-	{"serve", " -c FILE [-o SECTION.KEY=VALUE]...",
-	 "serve devices to VMMs over vhost-user sockets",
-	 "Puts each device of the file behind its socket (transport = vhost-user), prints a\n"
-	 "line \"ready\", and serves until SIGTERM or SIGINT. SIGHUP looks at the sizes of the\n"
-	 "images again, and tells the drivers.\n"
-	 "\n"
-	 "  -c, --config FILE               read FILE; may be given again\n"
-	 "  -o, --option SECTION.KEY=VALUE  set a value over what the file says\n"
-	 "\n"
-	 "Exit status: 0 after SIGTERM or SIGINT, 1 when something failed, 2 for a wrong\n"
-	 "command line.\n",
-	 run_serve},
+	{"serve", SERVE_ARGUMENTS, SERVE_HELP, serve_details, serve_run},
+	{"ctl", CTL_ARGUMENTS, CTL_HELP, ctl_details, ctl_run},
 	{"bench", BENCH_ARGUMENTS, BENCH_HELP, bench_details, bench_run},
 	{"help", " [COMMAND]", "this text, or about one command", "", run_help},
 	{"version", "", "print the version", "", run_version},
@@ -229,7 +161,7 @@ static int unknown_command(const char *name)
 	for (size_t i = 0; i < N_COMMANDS; i++)
 		names[i] = commands[i].name;
 	vio_opt_unknown(text, "command", name, names, N_COMMANDS);
-	return usage_error("", text);
+	return command_usage_error("", text);
 }
 
 static void print_help(FILE *out)
@@ -252,14 +184,14 @@ static int run_help(int argc, char **argv)
 		return r;
 	if (optind == argc) {
 		print_help(stdout);
-		return finish();
+		return command_finish();
 	}
 	cmd = find_command(argv[optind]);
 	if (!cmd)
 		return unknown_command(argv[optind]);
 	printf("Usage: viodm %s%s\n\n%s%s", cmd->name, cmd->arguments,
 	       *cmd->details ? cmd->details : cmd->help, *cmd->details ? "" : "\n");
-	return finish();
+	return command_finish();
 }
 
 int main(int argc, char **argv)
@@ -273,11 +205,11 @@ int main(int argc, char **argv)
 	}
 	if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
 		print_version();
-		return finish();
+		return command_finish();
 	}
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
 		print_help(stdout);
-		return finish();
+		return command_finish();
 	}
 	cmd = find_command(argv[1]);
 	if (cmd && argc == 3 && strcmp(argv[2], "--help") == 0) {

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The commands of the control socket.
+ */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "control.h"
+#include "daemon.h"
+
+/* ---- one device ------------------------------------------------------------------------------ */
+
+static const char *state(const struct daemon *d, size_t i)
+{
+	const struct vio_device *dev = vio_assembly_device(d->devices, i);
+
+	if (vio_device_paused(dev))
+		return "paused";
+	if (vio_device_failed(dev))
+		return "failed";
+	return vio_vhost_user_connected(d->servers[i]) ? "connected" : "waiting";
+}
+
+static void add_storage(json_t *out, struct vio_storage *storage)
+{
+	struct vio_storage_info info;
+
+	if (!storage)
+		return;
+	json_object_set_new(out, "engine", json_string(storage->ops->name));
+	if (vio_storage_info(storage, &info) == 0)
+		json_object_set_new(out, "size", json_integer((json_int_t)info.size));
+}
+
+static json_t *device_status(struct daemon *d, size_t i)
+{
+	const struct vio_config_device *c = vio_config_device(d->cfg, i);
+	const struct vio_device *dev = vio_assembly_device(d->devices, i);
+	json_t *out = json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:i}", "name", c->name,
+				"model", c->model, "state", state(d, i), "backend", c->backend,
+				"connected", vio_vhost_user_connected(d->servers[i]), "paused",
+				vio_device_paused(dev), "failed", vio_device_failed(dev), "queues",
+				(int)vio_device_n_queues(dev));
+
+	if (!out)
+		return NULL;
+	add_storage(out, vio_assembly_storage(d->devices, i));
+	if (c->socket)
+		json_object_set_new(out, "socket", json_string(c->socket));
+	return out;
+}
+
+static json_t *queue_stats(const struct vio_device *dev, uint16_t index)
+{
+	struct vio_queue_stats s;
+
+	vio_device_queue_stats(dev, index, &s);
+	return json_pack("{s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "queue", (int)index,
+			 "requests", (json_int_t)s.requests, "bytes-read", (json_int_t)s.bytes_read,
+			 "bytes-written", (json_int_t)s.bytes_written, "errors",
+			 (json_int_t)s.errors, "kicks", (json_int_t)s.kicks, "interrupts",
+			 (json_int_t)s.interrupts, "polls-hit", (json_int_t)s.polls_hit,
+			 "polls-missed", (json_int_t)s.polls_missed);
+}
+
+static json_t *device_stats(struct daemon *d, size_t i)
+{
+	const struct vio_device *dev = vio_assembly_device(d->devices, i);
+	json_t *queues = json_array();
+
+	for (uint16_t q = 0; q < vio_device_n_queues(dev); q++)
+		json_array_append_new(queues, queue_stats(dev, q));
+	return json_pack("{s:s, s:o}", "name", vio_device_name(dev), "queues", queues);
+}
+
+/* What a command has changed, and how the device is now. */
+static json_t *changed(struct daemon *d, size_t i, int r)
+{
+	json_t *out = device_status(d, i);
+
+	if (out && r < 0)
+		json_object_set_new(out, "error", json_string(strerror(-r)));
+	else if (out)
+		json_object_set_new(out, "changed", json_boolean(r > 0));
+	return out;
+}
+
+static json_t *device_resize(struct daemon *d, size_t i)
+{
+	return changed(d, i, vio_assembly_refresh_device(d->devices, i));
+}
+
+static json_t *device_pause(struct daemon *d, size_t i)
+{
+	struct vio_device *dev = vio_assembly_device(d->devices, i);
+	bool was = vio_device_paused(dev);
+	int r = vio_device_pause(dev);
+
+	if (r == 0 && !was)
+		vio_log(&d->log, VIO_LOG_INFO, "%s: paused", vio_device_name(dev));
+	return changed(d, i, r ? r : !was);
+}
+
+static json_t *device_resume(struct daemon *d, size_t i)
+{
+	struct vio_device *dev = vio_assembly_device(d->devices, i);
+	bool was = vio_device_paused(dev);
+	int r = vio_device_resume(dev);
+
+	if (r == 0 && was)
+		vio_log(&d->log, VIO_LOG_INFO, "%s: resumed", vio_device_name(dev));
+	return changed(d, i, r ? r : was);
+}
+
+/* ---- requests -------------------------------------------------------------------------------- */
+
+static const struct command {
+	const char *name;
+	json_t *(*run)(struct daemon *d, size_t i); /* for each device that is meant */
+} commands[] = {
+	{"status", device_status}, {"stats", device_stats},   {"resize", device_resize},
+	{"pause", device_pause},   {"resume", device_resume},
+};
+
+static json_t *unknown_command(const char *name)
+{
+	const char *names[VIO_ARRAY_LEN(commands)];
+	char text[VIO_OPT_ERROR_LEN];
+
+	for (size_t i = 0; i < VIO_ARRAY_LEN(commands); i++)
+		names[i] = commands[i].name;
+	vio_opt_unknown(text, "command", name, names, VIO_ARRAY_LEN(commands));
+	return control_refusal(text);
+}
+
+static json_t *unknown_device(const struct daemon *d, const char *name)
+{
+	const char *names[32];
+	char text[VIO_OPT_ERROR_LEN];
+	size_t n = 0;
+
+	for (; n < d->n_devices && n < VIO_ARRAY_LEN(names); n++)
+		names[n] = vio_config_device(d->cfg, n)->name;
+	vio_opt_unknown(text, "device", name, names, n);
+	return control_refusal(text);
+}
+
+static json_t *for_each(struct daemon *d, const struct command *command, const char *name)
+{
+	json_t *devices = json_array();
+
+	for (size_t i = 0; i < d->n_devices; i++) {
+		if (!name || strcmp(vio_config_device(d->cfg, i)->name, name) == 0)
+			json_array_append_new(devices, command->run(d, i));
+	}
+	if (name && json_array_size(devices) == 0) {
+		json_decref(devices);
+		return unknown_device(d, name);
+	}
+	return json_pack("{s:b, s:o}", "ok", 1, "devices", devices);
+}
+
+static void add_daemon(json_t *reply, const struct daemon *d)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	json_object_set_new(reply, "version", json_string(VIODM_VERSION));
+	json_object_set_new(reply, "pid", json_integer(getpid()));
+	json_object_set_new(reply, "uptime", json_integer(now.tv_sec - d->started.tv_sec));
+	json_object_set_new(reply, "log-level", json_string(daemon_level_name(d->log_level)));
+}
+
+json_t *control_answer(struct daemon *d, const json_t *request)
+{
+	const json_t *device = json_object_get(request, "device");
+	const char *name = json_string_value(json_object_get(request, "cmd"));
+	json_t *reply;
+
+	if (!name)
+		return control_refusal("\"cmd\" is not a string, or not there");
+	if (device && !json_is_string(device))
+		return control_refusal("\"device\" is not a string");
+	for (size_t i = 0; i < VIO_ARRAY_LEN(commands); i++) {
+		if (strcmp(commands[i].name, name) != 0)
+			continue;
+		reply = for_each(d, &commands[i], json_string_value(device));
+		if (reply && commands[i].run == device_status)
+			add_daemon(reply, d);
+		return reply;
+	}
+	return unknown_command(name);
+}
