@@ -40,8 +40,9 @@ VIO_EXPORT void vio_iothread_destroy(struct vio_iothread *iot);
 VIO_EXPORT struct vio_loop *vio_iothread_loop(struct vio_iothread *iot);
 
 /*
- * A back-end that runs queue i of each device on iothreads[i % n]; several back-ends may share
- * threads. 0, -EINVAL (n is 0) or -ENOMEM. Destroy it before the threads.
+ * A back-end that runs queue i of each device on iothreads[i / group % n], see
+ * vio_device_queue_group(); several back-ends may share threads. 0, -EINVAL (n is 0) or -ENOMEM.
+ * Destroy it before the threads.
  */
 VIO_EXPORT int vio_backend_iothread_create(struct vio_iothread *const *iothreads, size_t n,
 					   struct vio_backend **out);

@@ -148,10 +148,16 @@ static void call_end(void *arg)
 	free(lq);
 }
 
+static struct vio_loop *loop_of(const struct loop_backend *be, const struct vio_device *dev,
+				uint16_t index)
+{
+	return be->loops[index / vio_device_queue_group(dev) % be->n];
+}
+
 int loop_backend_queue_start(struct vio_backend *base, struct vio_device *dev, uint16_t index)
 {
 	struct loop_backend *be = to_backend(base);
-	struct queue_call c = {.loop = be->loops[index % be->n], .dev = dev, .index = index};
+	struct queue_call c = {.loop = loop_of(be, dev, index), .dev = dev, .index = index};
 
 	vio_loop_call(c.loop, call_begin, &c);
 	return c.result;
@@ -160,7 +166,7 @@ int loop_backend_queue_start(struct vio_backend *base, struct vio_device *dev, u
 void loop_backend_queue_stop(struct vio_backend *base, struct vio_device *dev, uint16_t index)
 {
 	struct loop_backend *be = to_backend(base);
-	struct queue_call c = {.loop = be->loops[index % be->n], .dev = dev, .index = index};
+	struct queue_call c = {.loop = loop_of(be, dev, index), .dev = dev, .index = index};
 
 	vio_loop_call(c.loop, call_end, &c);
 }

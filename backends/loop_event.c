@@ -59,11 +59,12 @@ static void on_defer(evutil_socket_t fd, short what, void *arg)
 
 static int event_watch(struct vio_loop *loop, struct vio_watch *w)
 {
+	short what = (w->writable ? EV_WRITE : EV_READ) | EV_PERSIST;
 	struct event *ev;
 
 	if (w->loop_data)
 		return -EEXIST;
-	ev = event_new(to_event(loop)->eb, w->fd, EV_READ | EV_PERSIST, on_watch, w);
+	ev = event_new(to_event(loop)->eb, w->fd, what, on_watch, w);
 	if (!ev)
 		return -ENOMEM;
 	if (event_add(ev, NULL) < 0) {

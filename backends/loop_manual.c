@@ -49,7 +49,7 @@ static int manual_add(struct loop_manual *lm, int fd, struct vio_watch *w)
 		if (r < 0)
 			return r;
 	}
-	lm->fds[lm->n] = (struct pollfd){.fd = fd, .events = POLLIN};
+	lm->fds[lm->n] = (struct pollfd){.fd = fd, .events = w && w->writable ? POLLOUT : POLLIN};
 	lm->watches[lm->n] = w;
 	lm->n++;
 	return 0;

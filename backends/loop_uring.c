@@ -57,7 +57,7 @@ static void watch_arm(struct uring_watch *uw)
 {
 	struct io_uring_sqe *sqe = uring_sqe(&uw->lu->u, &uw->op);
 
-	io_uring_prep_poll_add(sqe, uw->watch->fd, POLLIN);
+	io_uring_prep_poll_add(sqe, uw->watch->fd, uw->watch->writable ? POLLOUT : POLLIN);
 	uw->in_ring = true;
 }
 

@@ -96,6 +96,11 @@ uint16_t vio_device_n_queues(const struct vio_device *dev)
 	return dev->n_queues;
 }
 
+uint16_t vio_device_queue_group(const struct vio_device *dev)
+{
+	return dev->queue_group ? dev->queue_group : 1;
+}
+
 const struct vio_shm *vio_device_shm(const struct vio_device *dev, unsigned i)
 {
 	return i < dev->n_shm ? &dev->shm[i] : NULL;

@@ -135,6 +135,12 @@ VIO_EXPORT bool vio_device_has(const struct vio_device *dev, unsigned feature);
 
 VIO_EXPORT uint16_t vio_device_n_queues(const struct vio_device *dev);
 
+/*
+ * How many neighbouring queues belong together, such as the receive and the transmit queue of a
+ * pair: queues of the same index / group run on the same loop. At least 1.
+ */
+VIO_EXPORT uint16_t vio_device_queue_group(const struct vio_device *dev);
+
 VIO_EXPORT void vio_device_queue_get(struct vio_device *dev, uint32_t index,
 				     struct vio_queue_regs *regs);
 
@@ -274,8 +280,9 @@ struct vio_device {
 
 	struct vio_device_queue *queues;
 	uint16_t n_queues;
-	uint16_t queue_size; /* maximum */
-	size_t slot_size;    /* sizeof the model's request, which begins with struct vio_chain */
+	uint16_t queue_size;  /* maximum */
+	uint16_t queue_group; /* that many neighbouring queues run on one loop; 0: 1 */
+	size_t slot_size;     /* sizeof the model's request, which begins with struct vio_chain */
 
 	uint8_t *config; /* little-endian, as the driver sees it */
 	uint32_t config_size;
@@ -296,8 +303,8 @@ struct vio_device {
 
 /*
  * Sets up the base part of a model's object. The model has set ops, model_features, n_queues,
- * queue_size (power of two), slot_size, config, config_size, and shm if any. Returns 0, -EINVAL,
- * -ENOMEM or -errno of eventfd().
+ * queue_size (power of two), queue_group, slot_size, config, config_size, and shm if any. Returns
+ * 0, -EINVAL, -ENOMEM or -errno of eventfd().
  */
 VIO_EXPORT int vio_device_init(struct vio_device *dev, const struct vio_device_env *env);
 

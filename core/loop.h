@@ -4,7 +4,7 @@
 
 /*
  * The contract of an event loop. A back-end needs three things of one: tell me when a descriptor is
- * readable, run this soon, run this on your thread and wait. Made by
+ * ready, run this soon, run this on your thread and wait. Made by
  * vio_loop_event_create() (libevent) or vio_loop_manual_create() (poll, driven by the caller), or
  * by an embedder that has its own loop.
  *
@@ -21,11 +21,13 @@ extern "C" {
 struct vio_loop;
 
 /*
- * A readable-descriptor watch. The user fills fd and on_ready and keeps the object alive between
- * watch and unwatch. Level-triggered: on_ready runs again while the descriptor stays readable.
+ * A watch of a descriptor. The user fills fd, on_ready and writable and keeps the object alive
+ * between watch and unwatch. Level-triggered: on_ready runs again while the descriptor stays
+ * readable (writable), or has an error or hang-up to tell.
  */
 struct vio_watch {
 	int fd;
+	bool writable; /* wait for room to write, not for something to read */
 	void (*on_ready)(struct vio_watch *watch);
 	void *loop_data; /* the loop's own */
 };

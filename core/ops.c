@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * One wrapper per contract function: defaults are known here and nobody else calls through the
- * tables of loops, storage engines and back-ends.
+ * tables of loops, storage engines, network ports and back-ends.
  */
 #include <viodm/backend.h>
 #include <viodm/loop.h>
+#include <viodm/port.h>
 #include <viodm/storage.h>
 
 int vio_loop_watch(struct vio_loop *loop, struct vio_watch *watch)
@@ -107,4 +108,64 @@ void vio_channel_drain(struct vio_channel *ch)
 {
 	if (ch->storage->ops->drain)
 		ch->storage->ops->drain(ch);
+}
+
+int vio_port_info(struct vio_port *port, struct vio_port_info *info)
+{
+	return port->ops->info(port, info);
+}
+
+void vio_port_close(struct vio_port *port)
+{
+	if (port)
+		port->ops->close(port);
+}
+
+int vio_port_attach(struct vio_port *port, uint16_t index, struct vio_loop *loop,
+		    const struct vio_port_user *user, void *user_data, struct vio_port_queue **out)
+{
+	struct vio_port_queue *pq;
+	int r = port->ops->attach(port, index, loop, &pq);
+
+	if (r < 0)
+		return r;
+	pq->port = port;
+	pq->index = index;
+	pq->user = user;
+	pq->user_data = user_data;
+	*out = pq;
+	return 0;
+}
+
+void vio_port_detach(struct vio_port_queue *pq)
+{
+	if (pq)
+		pq->port->ops->detach(pq);
+}
+
+unsigned vio_port_send(struct vio_port_queue *pq, const struct vio_frame *frames, unsigned n)
+{
+	return pq->port->ops->send(pq, frames, n);
+}
+
+void vio_port_receive(struct vio_port_queue *pq, bool on)
+{
+	pq->port->ops->receive(pq, on);
+}
+
+void vio_port_select(struct vio_port_queue *pq, bool on)
+{
+	if (pq->port->ops->select)
+		pq->port->ops->select(pq, on);
+}
+
+int vio_port_set_offloads(struct vio_port *port, uint64_t offloads)
+{
+	return port->ops->set_offloads ? port->ops->set_offloads(port, offloads) : 0;
+}
+
+void vio_port_link(struct vio_port *port, bool up)
+{
+	if (port->on_link)
+		port->on_link(port, up);
 }

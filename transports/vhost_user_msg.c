@@ -166,9 +166,10 @@ static struct vhu_ring *ring_at(struct vio_vhost_user *vu, uint64_t index)
 	return NULL;
 }
 
+/* Of a network device front-ends count pairs, and the control queue not at all. */
 static int get_queue_num(struct vio_vhost_user *vu, struct vio_vhost_msg *m)
 {
-	return reply_u64(vu, m, vu->n_rings);
+	return reply_u64(vu, m, vu->n_rings / vio_device_queue_group(vu->base.dev));
 }
 
 static int set_vring_num(struct vio_vhost_user *vu, struct vio_vhost_msg *m)
