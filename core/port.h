@@ -19,14 +19,13 @@
  *	user->flush()        <------------------------  end of a batch: tell the driver
  *
  * A frame is an Ethernet frame without its FCS, with a header that says what is left to do with it:
- * a checksum to complete, segments to be made (virtio 1.4, "Network Device", struct
- * virtio_net_hdr; little-endian, num_buffers not used here).
+ * a checksum to complete, segments to be made.
  *
  * Frames that a port brings are hostile, as are those of a driver: what the header says about a
  * frame is checked by whoever acts on it.
  */
 
-#include <linux/virtio_net.h>
+#include <linux/types.h>
 #include <sys/uio.h>
 
 #include <viodm/util.h>
@@ -42,8 +41,20 @@ struct vio_port_queue;
 /* The longest frame: 64 KiB of segmentation payload behind Ethernet, VLAN, IP and TCP headers. */
 #define VIO_FRAME_MAX 65550u
 
+/* struct virtio_net_hdr (virtio 1.4, "Network Device", "Device Operation"); linux/virtio_net.h has
+ * the values. */
+struct vio_frame_hdr {
+	uint8_t flags;
+	uint8_t gso_type;
+	__le16 hdr_len;
+	__le16 gso_size;
+	__le16 csum_start;
+	__le16 csum_offset;
+	__le16 num_buffers; /* between device and driver; not used by ports */
+};
+
 struct vio_frame {
-	struct virtio_net_hdr_v1 hdr;
+	struct vio_frame_hdr hdr;
 	const struct iovec *iov; /* the frame's bytes, without the header */
 	uint32_t n_iov;
 	uint32_t len; /* bytes: the sum of iov[] */
@@ -82,8 +93,7 @@ struct vio_port_user {
 	 */
 	bool (*room)(struct vio_port_queue *pq, struct vio_port_room *room);
 	/* One frame of `len` bytes was put into the room. The device may find it unwanted. */
-	void (*received)(struct vio_port_queue *pq, const struct virtio_net_hdr_v1 *hdr,
-			 size_t len);
+	void (*received)(struct vio_port_queue *pq, const struct vio_frame_hdr *hdr, size_t len);
 	/*
 	 * Takes copies of frames, in order. Returns how many were taken or found unwanted; fewer
 	 * than `n`: no room, as above.
