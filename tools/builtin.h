@@ -48,6 +48,8 @@ struct fault {
 struct model_ops {
 	/* Do the values fit together? 0 or -EINVAL with *fault. Optional. */
 	int (*check)(const struct part *parts, struct fault *fault);
+	/* Prints, in comment lines, what values such as "auto" come to. Optional. */
+	void (*show)(const struct part *parts, FILE *out);
 	/* How the engine shall open its file; required with LEAF_ENGINE among the needs. */
 	void (*access)(const struct part *parts, struct vio_storage_file_config *access);
 	/* `storage` is NULL without an engine. 0 or -errno. Required. */

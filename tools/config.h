@@ -20,7 +20,8 @@
  *
  * Each step returns 0 or -errno; after a failure vio_config_error() is the line to show, such as
  *
- *	vm.ini:7: [blk disk0] queue-size: "300" is not a power of two (power of two 2..1024)
+ *	vm.ini:7: [blk disk0] queue-size: "300" is not a power of two (power of two 2..1024, or
+ *	auto)
  *
  * and the only sensible thing left is vio_config_destroy(). One thread at a time uses a config.
  */

@@ -55,11 +55,13 @@ static const struct vio_opt blk_opts[] = {
 	{.name = "queue-size",
 	 .type = VIO_OPT_UINT,
 	 .offset = offsetof(struct blk_opts, queue_size),
-	 .def = "256",
+	 .def = "auto",
 	 .min = 2,
 	 .max = 1024,
 	 .pow2 = true,
-	 .help = "largest number of descriptors in a virtqueue"},
+	 .word = "auto",
+	 .help = "largest number of descriptors in a virtqueue; auto: 256, with transport = "
+		 "vhost-user 1024"},
 	{.name = "seg-max",
 	 .type = VIO_OPT_UINT,
 	 .offset = offsetof(struct blk_opts, seg_max),
@@ -68,7 +70,7 @@ static const struct vio_opt blk_opts[] = {
 	 .max = 1022,
 	 .word = "auto",
 	 .help = "data buffers of one request; auto: queue-size - 2, which is the most there can "
-		 "be"},
+		 "be, but with transport = vhost-user no more than 126"},
 	{.name = "size-max",
 	 .type = VIO_OPT_SIZE,
 	 .offset = offsetof(struct blk_opts, size_max),
@@ -83,17 +85,56 @@ static const struct vio_opt blk_opts[] = {
 	 .help = "offer cylinders, heads and sectors made up from the size"},
 };
 
+/*
+ * A vhost-user front-end chooses the queue size without asking, and cannot be told the largest one:
+ * the queues take any it may come with, and requests fit the shortest usual ones, of 128.
+ */
+#define FRONT_END_QUEUE_SIZE 1024
+#define FRONT_END_SEG_MAX    126
+
+static bool has_front_end(const struct part *parts)
+{
+	return parts[LEAF_TRANSPORT].leaf->transport.id == VIO_CONFIG_VHOST_USER;
+}
+
+static unsigned queue_size(const struct part *parts)
+{
+	const struct blk_opts *o = parts[LEAF_MODEL].opts;
+
+	if (o->queue_size)
+		return o->queue_size;
+	return has_front_end(parts) ? FRONT_END_QUEUE_SIZE : 256;
+}
+
+/* The most that an indirect table of the queue's size holds beside header and status. */
+static unsigned seg_most(const struct part *parts)
+{
+	unsigned size = queue_size(parts);
+
+	return size > 2 ? size - 2 : 1;
+}
+
+static unsigned seg_max(const struct part *parts)
+{
+	const struct blk_opts *o = parts[LEAF_MODEL].opts;
+	unsigned most = seg_most(parts);
+
+	if (o->seg_max)
+		return o->seg_max;
+	return has_front_end(parts) && most > FRONT_END_SEG_MAX ? FRONT_END_SEG_MAX : most;
+}
+
 static int blk_check(const struct part *parts, struct fault *fault)
 {
 	const struct blk_opts *o = parts[LEAF_MODEL].opts;
 	const struct leaf *engine = parts[LEAF_ENGINE].leaf;
-	unsigned most = o->queue_size > 2 ? o->queue_size - 2 : 1;
+	unsigned most = seg_most(parts);
 
 	if (o->seg_max > most) {
 		fault->key = "seg-max";
 		snprintf(fault->text, sizeof(fault->text),
 			 "%u is more than a queue of queue-size = %u can hold (1..%u)", o->seg_max,
-			 o->queue_size, most);
+			 queue_size(parts), most);
 		return -EINVAL;
 	}
 	if (o->cache == BLK_NONE && !engine->engine.direct) {
@@ -104,6 +145,12 @@ static int blk_check(const struct part *parts, struct fault *fault)
 		return -EINVAL;
 	}
 	return 0;
+}
+
+static void blk_show(const struct part *parts, FILE *out)
+{
+	fprintf(out, "; virtqueues of %u, requests of up to %u data buffers\n", queue_size(parts),
+		seg_max(parts));
 }
 
 static void blk_access(const struct part *parts, struct vio_storage_file_config *access)
@@ -121,8 +168,8 @@ static int blk_create(const struct part *parts, const struct vio_device_env *env
 	const struct vio_blk_config cfg = {
 		.storage = storage,
 		.queues = (uint16_t)o->queues,
-		.queue_size = (uint16_t)o->queue_size,
-		.seg_max = o->seg_max,
+		.queue_size = (uint16_t)queue_size(parts),
+		.seg_max = seg_max(parts),
 		.size_max = (uint32_t)o->size_max,
 		.readonly = o->readonly,
 		.writethrough = o->cache == BLK_WRITETHROUGH,
@@ -142,6 +189,7 @@ const struct leaf leaf_blk = {
 	.opts_size = sizeof(struct blk_opts),
 	.needs = LEAF_BIT(LEAF_TRANSPORT) | LEAF_BIT(LEAF_BACKEND) | LEAF_BIT(LEAF_ENGINE),
 	.model = {.check = blk_check,
+		  .show = blk_show,
 		  .access = blk_access,
 		  .create = blk_create,
 		  .refresh = vio_blk_refresh},

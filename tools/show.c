@@ -81,6 +81,8 @@ static void print_object(FILE *out, const struct object *o)
 		for (size_t i = 0; leaf && i < leaf->n_opts; i++)
 			print_option(out, o, &leaf->opts[i]);
 	}
+	if (object_is_device(o) && o->parts[LEAF_MODEL].leaf->model.show)
+		o->parts[LEAF_MODEL].leaf->model.show(o->parts, out);
 	if (o->parts[LEAF_ENGINE].leaf)
 		fprintf(out, "; storage: %" PRIu64 " bytes\n", o->storage_size);
 }

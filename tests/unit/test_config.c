@@ -370,7 +370,7 @@ static void test_values(void)
 		"(known: inproc, iothread)");
 	refused("[blk d]\nengine = null\nsize = 1M\nqueue-size = 300\n",
 		"t.ini:6: [blk d] queue-size: \"300\" is not a power of two (power of two "
-		"2..1024)");
+		"2..1024, or auto)");
 	refused("[blk d]\nengine = null\nsize = 1000\n",
 		"t.ini:5: [blk d] size: \"1000\" is not a multiple (size from 512, multiple of "
 		"512)");
@@ -926,6 +926,41 @@ static void test_blk_options(void)
 	stand_fini(&s);
 }
 
+/* What a disk offers when nobody says queue-size and seg-max. */
+static void defaults_are(const char *keys, uint16_t queue_size, uint32_t seg_max)
+{
+	struct vio_queue_regs regs;
+	struct vio_device *dev;
+	char text[200];
+	struct stand s;
+
+	snprintf(text, sizeof(text), "[blk d]\nengine = memory\nsize = 3M\n%s", keys);
+	stand_init(&s, text);
+	CU_ASSERT_EQUAL(vio_assembly_create(s.cfg, &s.env, &s.devices), 0);
+	dev = vio_assembly_device(s.devices, 0);
+	vio_device_queue_get(dev, 0, &regs);
+	CU_ASSERT_EQUAL(regs.max_size, queue_size);
+	CU_ASSERT_EQUAL(blk_config32(dev, offsetof(struct virtio_blk_config, seg_max)), seg_max);
+	stand_fini(&s);
+}
+
+/* A front-end of vhost-user cannot ask how long queues may be. */
+static void test_blk_defaults(void)
+{
+	defaults_are("transport = mmio\n", 256, 254);
+	defaults_are("transport = pci\n", 256, 254);
+	defaults_are("transport = pci\nqueue-size = 2\n", 2, 1);
+	defaults_are("transport = vhost-user\nsocket = x\n", 1024, 126);
+	defaults_are("transport = vhost-user\nsocket = x\nqueue-size = 64\n", 64, 62);
+	defaults_are("transport = vhost-user\nsocket = x\nqueue-size = 256\n", 256, 126);
+	defaults_are("transport = vhost-user\nsocket = x\nseg-max = 1022\n", 1024, 1022);
+	defaults_are("transport = vhost-user\nsocket = x\nqueue-size = auto\nseg-max = 7\n", 1024,
+		     7);
+	refused("[blk d]\nengine = null\nsize = 1M\nseg-max = 255\n",
+		"t.ini:6: [blk d] seg-max: 255 is more than a queue of queue-size = 256 can hold "
+		"(1..254)");
+}
+
 static void test_refresh(void)
 {
 	struct vio_device *dev;
@@ -1027,6 +1062,7 @@ static CU_TestInfo tests[] = {
 	{"assemble with IO threads", test_assemble_iothreads},
 	{"engine = auto", test_auto},
 	{"blk options", test_blk_options},
+	{"what a disk offers by itself", test_blk_defaults},
 	{"refresh", test_refresh},
 	{"assembling fails half way", test_assemble_fails},
 	{"what is printed can be read", test_print_can_be_read},

@@ -40,11 +40,16 @@ expect 0 '^\[blk NAME\]$' list
 expect 0 '^engine = memory$' list
 expect 0 '^\[iothread NAME\]$' list
 expect 0 '^    iothreads    names of \[iothread\] sections; required$' list
-expect 0 '^    queue-size   power of two 2\.\.1024; default 256$' list
+expect 0 '^    queue-size   power of two 2\.\.1024, or auto; default auto$' list
 
 expect 0 '^\[blk disk0\]$' check -c good.ini
 expect 0 '^image = disk\.img$' check -c good.ini
 expect 0 '^; storage: 1048576 bytes$' check --config good.ini
+expect 0 '^; virtqueues of 256, requests of up to 254 data buffers$' check -c good.ini
+expect 0 '^; virtqueues of 1024, requests of up to 126 data buffers$' check -c good.ini \
+	-o disk0.transport=vhost-user -o disk0.socket=x
+expect 0 '^; virtqueues of 64, requests of up to 62 data buffers$' check -c good.ini \
+	-o disk0.transport=vhost-user -o disk0.socket=x -o disk0.queue-size=64
 expect 0 '^queues = 4$' check -o disk0.queues=4 -c good.ini
 expect 0 '^engine = null$' check -c bad.ini --option=disk0.engine=null -o disk0.size=1G
 expect 1 '^viodm: bad\.ini:2: \[blk disk0\] image: "none\.img" cannot be opened' check -c bad.ini
