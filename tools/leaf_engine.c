@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * engine = ...: storage engines. Those on a file share their options, and so do those without one.
+ * engine = ...: storage engines. Those on a file share their options.
  */
 #include "image.h"
 #include "leaves.h"
@@ -118,16 +118,16 @@ const struct leaf leaf_sync = {
 	.engine = {.check = file_check, .open = sync_open, .direct = true},
 };
 
-/* ---- without a file -------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
-struct sized_opts {
+struct memory_opts {
 	uint64_t size;
 };
 
-static const struct vio_opt sized_opts[] = {
+static const struct vio_opt memory_opts[] = {
 	{.name = "size",
 	 .type = VIO_OPT_SIZE,
-	 .offset = offsetof(struct sized_opts, size),
+	 .offset = offsetof(struct memory_opts, size),
 	 .min = 512,
 	 .max = INT64_MAX,
 	 .multiple = 512,
@@ -135,10 +135,10 @@ static const struct vio_opt sized_opts[] = {
 	 .help = "bytes of the disk"},
 };
 
-static int sized_check(const void *opts, const struct vio_storage_file_config *access,
-		       uint64_t *size, struct fault *fault)
+static int memory_check(const void *opts, const struct vio_storage_file_config *access,
+			uint64_t *size, struct fault *fault)
 {
-	const struct sized_opts *o = opts;
+	const struct memory_opts *o = opts;
 
 	(void)access;
 	(void)fault;
@@ -149,37 +149,74 @@ static int sized_check(const void *opts, const struct vio_storage_file_config *a
 static int memory_open(const void *opts, const struct vio_storage_file_config *access,
 		       const struct vio_log *log, struct vio_storage **out)
 {
-	const struct sized_opts *o = opts;
+	const struct memory_opts *o = opts;
 
 	(void)access;
 	(void)log;
 	return vio_storage_memory_open(o->size, out);
 }
 
-static int null_open(const void *opts, const struct vio_storage_file_config *access,
-		     const struct vio_log *log, struct vio_storage **out)
-{
-	const struct sized_opts *o = opts;
-
-	(void)access;
-	(void)log;
-	return vio_storage_null_open(o->size, out);
-}
-
 const struct leaf leaf_memory = {
 	.name = "memory",
 	.help = "memory of the process, zero at first, gone at the end",
-	.opts = sized_opts,
-	.n_opts = VIO_ARRAY_LEN(sized_opts),
-	.opts_size = sizeof(struct sized_opts),
-	.engine = {.check = sized_check, .open = memory_open},
+	.opts = memory_opts,
+	.n_opts = VIO_ARRAY_LEN(memory_opts),
+	.opts_size = sizeof(struct memory_opts),
+	.engine = {.check = memory_check, .open = memory_open},
 };
+
+/* ---- null ------------------------------------------------------------------------------------ */
+
+struct null_opts {
+	uint64_t size;
+	unsigned fill;
+};
+
+static const char *const null_fill_words[] = {
+	[VIO_NULL_ZEROES] = "zeroes", [VIO_NULL_NONE] = "none", NULL};
+
+static const struct vio_opt null_opts[] = {
+	{.name = "size",
+	 .type = VIO_OPT_SIZE,
+	 .offset = offsetof(struct null_opts, size),
+	 .min = 512,
+	 .max = INT64_MAX,
+	 .multiple = 512,
+	 .required = true,
+	 .help = "bytes of the disk"},
+	{.name = "fill",
+	 .type = VIO_OPT_CHOICE,
+	 .offset = offsetof(struct null_opts, fill),
+	 .choices = null_fill_words,
+	 .help = "what reads give; none: the driver's buffer stays as it is"},
+};
+
+static int null_check(const void *opts, const struct vio_storage_file_config *access,
+		      uint64_t *size, struct fault *fault)
+{
+	const struct null_opts *o = opts;
+
+	(void)access;
+	(void)fault;
+	*size = o->size;
+	return 0;
+}
+
+static int null_open(const void *opts, const struct vio_storage_file_config *access,
+		     const struct vio_log *log, struct vio_storage **out)
+{
+	const struct null_opts *o = opts;
+
+	(void)access;
+	(void)log;
+	return vio_storage_null_open(o->size, (enum vio_null_fill)o->fill, out);
+}
 
 const struct leaf leaf_null = {
 	.name = "null",
-	.help = "reads as zeroes, writes vanish; for benchmarks",
-	.opts = sized_opts,
-	.n_opts = VIO_ARRAY_LEN(sized_opts),
-	.opts_size = sizeof(struct sized_opts),
-	.engine = {.check = sized_check, .open = null_open},
+	.help = "keeps nothing: writes vanish; for benchmarks",
+	.opts = null_opts,
+	.n_opts = VIO_ARRAY_LEN(null_opts),
+	.opts_size = sizeof(struct null_opts),
+	.engine = {.check = null_check, .open = null_open},
 };

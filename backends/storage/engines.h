@@ -13,8 +13,17 @@
 extern "C" {
 #endif
 
-/* null: `size` bytes (a multiple of 512) that read as zeroes; writes vanish. For benchmarks. */
-VIO_EXPORT int vio_storage_null_open(uint64_t size, struct vio_storage **out);
+/* What a read of the null engine does to the driver's buffer. */
+enum vio_null_fill {
+	VIO_NULL_ZEROES,
+	VIO_NULL_NONE, /* nothing: the driver finds what it left there */
+};
+
+/*
+ * null: `size` bytes (a multiple of 512) that read as `fill` says; writes vanish. For benchmarks.
+ */
+VIO_EXPORT int vio_storage_null_open(uint64_t size, enum vio_null_fill fill,
+				     struct vio_storage **out);
 
 /* memory: `size` bytes (a multiple of 512) of this process's memory, zero at first, gone at close.
  */

@@ -8,10 +8,12 @@
 struct null_storage {
 	struct vio_storage base;
 	uint64_t size;
+	enum vio_null_fill fill;
 };
 
 struct null_channel {
 	struct vio_channel base;
+	enum vio_null_fill fill;
 };
 
 static int null_info(struct vio_storage *st, struct vio_storage_info *info)
@@ -31,10 +33,10 @@ static int null_attach(struct vio_storage *st, struct vio_loop *loop, struct vio
 {
 	struct null_channel *ch = calloc(1, sizeof(*ch));
 
-	(void)st;
 	(void)loop;
 	if (!ch)
 		return -ENOMEM;
+	ch->fill = vio_container_of(st, struct null_storage, base)->fill;
 	*out = &ch->base;
 	return 0;
 }
@@ -46,8 +48,9 @@ static void null_detach(struct vio_channel *ch)
 
 static void null_submit(struct vio_channel *ch, struct vio_io *io)
 {
-	(void)ch;
-	if (io->op == VIO_IO_READ)
+	struct null_channel *nc = vio_container_of(ch, struct null_channel, base);
+
+	if (io->op == VIO_IO_READ && nc->fill == VIO_NULL_ZEROES)
 		for (uint32_t i = 0; i < io->n_iov; i++)
 			if (io->iov[i].iov_len > 0)
 				memset(io->iov[i].iov_base, 0, io->iov[i].iov_len);
@@ -75,7 +78,7 @@ static const struct vio_storage_ops null_ops = {
 	.close = null_close,
 };
 
-int vio_storage_null_open(uint64_t size, struct vio_storage **out)
+int vio_storage_null_open(uint64_t size, enum vio_null_fill fill, struct vio_storage **out)
 {
 	struct null_storage *ns;
 
@@ -86,6 +89,7 @@ int vio_storage_null_open(uint64_t size, struct vio_storage **out)
 		return -ENOMEM;
 	ns->base.ops = &null_ops;
 	ns->size = size;
+	ns->fill = fill;
 	*out = &ns->base;
 	return 0;
 }

@@ -308,7 +308,7 @@ static void test_too_many_sections(void)
 #define BLK_KEYS                                                                                   \
 	"transport, backend, engine, readonly, cache, discard, serial, queues, queue-size, "       \
 	"seg-max, size-max, geometry, vectors, socket, socket-mode, socket-owner, socket-group, "  \
-	"sealed-memory, iothreads, image, size"
+	"sealed-memory, iothreads, image, size, fill"
 
 static void test_keys(void)
 {

@@ -334,6 +334,52 @@ static void test_reset_under_load(void)
 	free(pieces);
 }
 
+/* The null engine keeps nothing, and touches the reader's buffer only if it shall. */
+static void on_null_done(struct vio_io *io)
+{
+	(void)io;
+}
+
+static void on_null_drained(struct vio_channel *ch)
+{
+	++*(unsigned *)ch->user;
+}
+
+static void null_reads(enum vio_null_fill fill, uint8_t want)
+{
+	uint8_t data[1024];
+	struct iovec iov[] = {{data, 512}, {NULL, 0}, {data + 512, 512}};
+	struct vio_io io = {
+		.length = sizeof(data), .iov = iov, .n_iov = 3, .result = 1, .done = on_null_done};
+	struct vio_storage *st = NULL;
+	struct vio_channel *ch = NULL;
+	unsigned drained = 0;
+
+	memset(data, 0x5c, sizeof(data));
+	MUST(vio_storage_null_open(1 << 20, fill, &st));
+	MUST(vio_channel_attach(st, NULL, on_null_drained, &drained, &ch));
+	io.op = VIO_IO_WRITE;
+	vio_channel_submit(ch, &io);
+	io.op = VIO_IO_READ;
+	vio_channel_submit(ch, &io);
+	vio_channel_commit(ch);
+	CU_ASSERT_EQUAL(io.result, 0);
+	CU_ASSERT_EQUAL(drained, 1);
+	for (unsigned i = 0; i < sizeof(data); i++)
+		CU_ASSERT_EQUAL(data[i], want);
+	vio_channel_detach(ch);
+	vio_storage_close(st);
+}
+
+static void test_null(void)
+{
+	struct vio_storage *st = NULL;
+
+	null_reads(VIO_NULL_ZEROES, 0);
+	null_reads(VIO_NULL_NONE, 0x5c);
+	CU_ASSERT_EQUAL(vio_storage_null_open(1000, VIO_NULL_ZEROES, &st), -EINVAL);
+}
+
 /* A back-end's mapping of queues to threads must not change results: 3 queues on 1, 2, 3 threads.
  */
 static void test_threads_come_and_go(void)
@@ -359,6 +405,7 @@ static CU_TestInfo tests[] = {
 	{"discard and write-zeroes on every engine", test_ranges},
 	{"an image that shrinks gives errors", test_image_shrinks},
 	{"reset with requests in flight", test_reset_under_load},
+	{"null", test_null},
 	{"IO threads come and go", test_threads_come_and_go},
 	CU_TEST_INFO_NULL,
 };
