@@ -41,6 +41,12 @@ struct vio_port_queue;
 /* The longest frame: 64 KiB of segmentation payload behind Ethernet, VLAN, IP and TCP headers. */
 #define VIO_FRAME_MAX 65550u
 
+/* Of virtio 1.4; linux/virtio_net.h has them from Linux 6.2 on. */
+#define VIRTIO_NET_F_GUEST_USO4	  54
+#define VIRTIO_NET_F_GUEST_USO6	  55
+#define VIRTIO_NET_F_HOST_USO	  56
+#define VIRTIO_NET_HDR_GSO_UDP_L4 5
+
 /* struct virtio_net_hdr (virtio 1.4, "Network Device", "Device Operation"); linux/virtio_net.h has
  * the values. */
 struct vio_frame_hdr {

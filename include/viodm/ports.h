@@ -1,0 +1,1 @@
+../../backends/net/ports.h
