@@ -28,6 +28,8 @@ int uring_init(struct uring *u, unsigned entries, bool sleeps_inside)
 
 		r = io_uring_queue_init_params(entries, &u->ring, &p);
 	}
+	if (r == 0)
+		uring_fixed_init(&u->fixed, &u->ring);
 	return r;
 }
 

@@ -12,6 +12,8 @@
 
 #include <viodm/util.h>
 
+#include "uring_fixed.h"
+
 /* What a submission's user_data points to; lives until `done` was called. */
 struct uring_op {
 	void (*done)(struct uring_op *op, int result);
@@ -27,6 +29,7 @@ struct uring_after {
 struct uring {
 	struct io_uring ring;
 	struct uring_after *after;
+	struct uring_fixed fixed;
 	unsigned unsubmitted; /* prepared, not yet given to the kernel */
 };
 

@@ -87,6 +87,12 @@ int vio_channel_attach(struct vio_storage *st, struct vio_loop *loop,
 	return 0;
 }
 
+void vio_channel_memory(struct vio_channel *ch, const struct vio_mem *mem)
+{
+	if (ch->storage->ops->memory)
+		ch->storage->ops->memory(ch, mem);
+}
+
 void vio_channel_detach(struct vio_channel *ch)
 {
 	if (ch)

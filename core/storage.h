@@ -19,6 +19,7 @@ extern "C" {
 #endif
 
 struct vio_loop;
+struct vio_mem;
 struct vio_storage;
 struct vio_channel;
 
@@ -68,6 +69,8 @@ struct vio_storage_ops {
 	int (*info)(struct vio_storage *st, struct vio_storage_info *info);
 	/* Loop thread. Allocates the channel. 0 or -errno. Required. */
 	int (*attach)(struct vio_storage *st, struct vio_loop *loop, struct vio_channel **out);
+	/* Loop thread, before the first submit. Optional; see vio_channel_memory(). */
+	void (*memory)(struct vio_channel *ch, const struct vio_mem *mem);
 	/* Loop thread, nothing in flight. Required. */
 	void (*detach)(struct vio_channel *ch);
 	/* Loop thread. Required; see vio_channel_submit(). */
@@ -101,6 +104,12 @@ VIO_EXPORT void vio_storage_close(struct vio_storage *st);
 VIO_EXPORT int vio_channel_attach(struct vio_storage *st, struct vio_loop *loop,
 				  void (*drained)(struct vio_channel *ch), void *user,
 				  struct vio_channel **out);
+
+/*
+ * Tells the engine where the requests' buffers will lie, most of them at least: it may register
+ * that memory. Once at most, right after attach; `mem` stays as it is until detach.
+ */
+VIO_EXPORT void vio_channel_memory(struct vio_channel *ch, const struct vio_mem *mem);
 
 /* NULL is allowed. */
 VIO_EXPORT void vio_channel_detach(struct vio_channel *ch);

@@ -316,6 +316,7 @@ static int blk_queue_start(struct vio_device *dev, struct vio_queue *q, struct v
 		free(bq);
 		return r;
 	}
+	vio_channel_memory(bq->ch, dev->mem);
 	q->device_data = bq;
 	return 0;
 }

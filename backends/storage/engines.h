@@ -57,7 +57,8 @@ VIO_EXPORT int vio_storage_libaio_open(const char *path, const struct vio_storag
 /*
  * io_uring. On an IO thread the requests go into the ring its loop sleeps in; on any other loop
  * each queue has a ring of its own. Opening does not need a ring; a queue that cannot get one fails
- * to start.
+ * to start. With direct I/O the guest memory is registered with the ring, which keeps it in RAM, as
+ * long as it is not more than the soft limit RLIMIT_MEMLOCK: a request then costs less.
  */
 VIO_EXPORT int vio_storage_uring_open(const char *path, const struct vio_storage_file_config *cfg,
 				      struct vio_storage **out);

@@ -3,6 +3,9 @@
  * The io_uring engine. On an IO thread it submits to the ring that the thread's loop sleeps in, so
  * a batch of requests of any number of queues costs one system call; on another loop each channel
  * has a ring of its own, which the loop watches.
+ *
+ * The file is registered with the ring, and for direct I/O the memory of the buffers, too (the
+ * kernel would have to find and pin the pages of each request, which buffered I/O does not need).
  */
 #include <viodm/engines.h>
 #include <viodm/iov.h>
@@ -25,6 +28,9 @@ struct uring_channel {
 	struct vio_loop *loop;
 	struct vio_watch watch;
 	struct uring_after after;
+	int fixed_file; /* number in the ring, or -1 */
+	const struct vio_mem *mem;
+	unsigned fixed_pieces; /* of `mem`, in the ring */
 	unsigned in_flight;
 	bool done_inside; /* requests were done inside submit since the last commit */
 	char *bounce;
@@ -53,19 +59,42 @@ static struct uring_io *io_state(struct vio_io *io)
 /* ---- requests ----------------------------------------------------------------------------------
  */
 
+static void prep_vector(struct vio_io *io, struct io_uring_sqe *sqe, int fd, uint64_t off)
+{
+	if (io->op == VIO_IO_READ)
+		io_uring_prep_readv(sqe, fd, io->iov, io->n_iov, off);
+	else
+		io_uring_prep_writev(sqe, fd, io->iov, io->n_iov, off);
+}
+
+static void prep_one(struct vio_io *io, struct io_uring_sqe *sqe, int fd, uint64_t off, int piece)
+{
+	void *base = io->iov->iov_base;
+	unsigned len = (unsigned)io->iov->iov_len;
+
+	if (io->op == VIO_IO_READ && piece >= 0)
+		io_uring_prep_read_fixed(sqe, fd, base, len, off, piece);
+	else if (io->op == VIO_IO_READ)
+		io_uring_prep_read(sqe, fd, base, len, off);
+	else if (piece >= 0)
+		io_uring_prep_write_fixed(sqe, fd, base, len, off, piece);
+	else
+		io_uring_prep_write(sqe, fd, base, len, off);
+}
+
 static void prep_rw(struct uring_channel *ch, struct vio_io *io, struct io_uring_sqe *sqe)
 {
+	const struct iovec *v = io->iov;
 	int fd = ch->file->fd;
 	uint64_t off = io->offset + io_state(io)->done;
 
-	if (io->op == VIO_IO_READ && io->n_iov == 1)
-		io_uring_prep_read(sqe, fd, io->iov->iov_base, (unsigned)io->iov->iov_len, off);
-	else if (io->op == VIO_IO_READ)
-		io_uring_prep_readv(sqe, fd, io->iov, io->n_iov, off);
-	else if (io->n_iov == 1)
-		io_uring_prep_write(sqe, fd, io->iov->iov_base, (unsigned)io->iov->iov_len, off);
+	if (io->n_iov > 1)
+		prep_vector(io, sqe, fd, off);
 	else
-		io_uring_prep_writev(sqe, fd, io->iov, io->n_iov, off);
+		prep_one(io, sqe, fd, off,
+			 ch->fixed_pieces == 0
+				 ? -1
+				 : uring_fixed_mem_find(&ch->u->fixed, v->iov_base, v->iov_len));
 	if (io->op == VIO_IO_WRITE && io->flags & VIO_IO_FUA)
 		sqe->rw_flags = RWF_DSYNC;
 }
@@ -91,6 +120,10 @@ static void io_start(struct uring_channel *ch, struct vio_io *io)
 	case VIO_IO_FLUSH:
 		io_uring_prep_fsync(sqe, ch->file->fd, IORING_FSYNC_DATASYNC);
 		break;
+	}
+	if (ch->fixed_file >= 0) {
+		sqe->fd = ch->fixed_file;
+		sqe->flags |= IOSQE_FIXED_FILE;
 	}
 	ch->in_flight++;
 }
@@ -257,6 +290,7 @@ static int uring_attach(struct vio_storage *st, struct vio_loop *loop, struct vi
 		if (r < 0)
 			goto free_bounce;
 	}
+	ch->fixed_file = uring_fixed_file_add(&ch->u->fixed, &ch->u->ring, ch->file->fd);
 	*out = &ch->base;
 	return 0;
 
@@ -267,10 +301,23 @@ free_ch:
 	return r;
 }
 
+static void uring_memory(struct vio_channel *base, const struct vio_mem *mem)
+{
+	struct uring_channel *ch = to_channel(base);
+
+	if (!ch->file->direct)
+		return;
+	ch->mem = mem;
+	ch->fixed_pieces = uring_fixed_mem_add(&ch->u->fixed, &ch->u->ring, mem);
+}
+
 static void uring_detach(struct vio_channel *base)
 {
 	struct uring_channel *ch = to_channel(base);
 
+	uring_fixed_file_remove(&ch->u->fixed, &ch->u->ring, ch->fixed_file);
+	if (ch->fixed_pieces > 0)
+		uring_fixed_mem_remove(&ch->u->fixed, &ch->u->ring, ch->mem, ch->fixed_pieces);
 	if (ch->u == &ch->own) {
 		vio_loop_unwatch(ch->loop, &ch->watch);
 		uring_fini(&ch->own);
@@ -283,6 +330,7 @@ static const struct vio_storage_ops uring_engine_ops = {
 	.name = "io_uring",
 	.info = file_storage_info,
 	.attach = uring_attach,
+	.memory = uring_memory,
 	.detach = uring_detach,
 	.submit = uring_submit_io,
 	.commit = uring_commit,
