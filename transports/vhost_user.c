@@ -68,8 +68,7 @@ void vhu_reset_keep_rings(struct vio_vhost_user *vu)
 
 void vhu_reset_device(struct vio_vhost_user *vu)
 {
-	for (uint16_t i = 0; i < vu->n_rings; i++)
-		vhu_ring_pause(vu, &vu->rings[i]);
+	vhu_rings_pause(vu);
 	vhu_reset_keep_rings(vu);
 	vhu_rings_reset(vu);
 }
@@ -164,6 +163,7 @@ static void conn_close(struct vio_vhost_user *vu)
 	vio_vhost_rx_next(&vu->rx);
 	vhu_reset_device(vu);
 	vhu_rings_close(vu);
+	vhu_inflight_close(vu);
 	vhu_mem_clear(vu);
 	vu->memory_gone = false;
 	if (vu->backend_fd >= 0)

@@ -5,12 +5,12 @@
 /*
  * What the files of the vhost-user server share.
  *
- *   vhost_user.c        the server as an object: create, destroy, connections, what the device asks
- *   vhost_user_msg.c    one handler for each request
- *   vhost_user_ring.c   the state of each ring, its kick, call and error descriptors
- *   vhost_user_mem.c    the memory table: mapping files, switching tables, translating addresses
- *   vhost_user_guard.c  finding and replacing mappings inside a SIGBUS handler
- *   vhost_user_listen.c making and removing the socket
+ *   vhost_user.c           the server as an object: create, destroy, connections, what the device
+ * asks vhost_user_msg.c       one handler for each request vhost_user_ring.c      the state of each
+ * ring, its kick, call and error descriptors vhost_user_mem.c       the memory table: mapping
+ * files, switching tables, translating addresses vhost_user_inflight.c  the area that says what is
+ * in flight when a server dies vhost_user_guard.c     finding and replacing mappings inside a
+ * SIGBUS handler vhost_user_listen.c    making and removing the socket
  *
  * Everything belongs to the loop's thread, except what queue_interrupt, config_interrupt and reset
  * of the device use, which come on any thread: the atomic fields below, the call descriptors'
@@ -65,16 +65,28 @@ struct vhu_ring {
 	_Atomic bool call_pipe;	  /* call_fd is no eventfd: writing may raise SIGPIPE */
 };
 
+/* A piece of a file, mapped and on the guard's list. */
+struct vhu_map {
+	dev_t dev; /* which file it is; the mapping keeps the number from being reused */
+	ino_t ino;
+	void *addr; /* whole pages */
+	size_t len;
+	char *start; /* the piece, somewhere in them */
+	unsigned guard_slot;
+};
+
 /* A mapped region; shared by the old and the new table while one replaces the other. */
 struct vhu_region {
 	struct vio_vhost_region r;
-	dev_t dev; /* which file it is; the mapping keeps the number from being reused */
-	ino_t ino;
-	void *map;
-	size_t map_len;
-	char *hva; /* of r.gpa, somewhere in the mapping */
-	unsigned guard_slot;
+	struct vhu_map map;
 	bool kept; /* in the new table, too */
+};
+
+/* Where rings 0 .. n_queues - 1 keep track of what is in flight, one area after the other. */
+struct vhu_inflight {
+	struct vhu_map map;
+	uint16_t n_queues; /* 0: there is none, nothing is mapped */
+	uint16_t queue_size;
 };
 
 struct vhu_table {
@@ -110,6 +122,7 @@ struct vio_vhost_user {
 
 	struct vhu_table table;
 	struct vio_mem *mem; /* the device's map, made from `table` */
+	struct vhu_inflight inflight;
 
 	/* What other threads want the loop's thread to know: one of the flags, then the eventfd. */
 	struct vio_watch event;
@@ -174,6 +187,7 @@ void vhu_rings_init(struct vio_vhost_user *vu);
 
 /* Running to disabled; waits for the queue's loop. No effect on other rings. */
 void vhu_ring_pause(struct vio_vhost_user *vu, struct vhu_ring *ring);
+void vhu_rings_pause(struct vio_vhost_user *vu);
 
 /*
  * Disabled to running, if nothing is missing. 0, or -EPROTO when the ring cannot run as it was set
@@ -213,6 +227,14 @@ void vhu_rings_signal_error(struct vio_vhost_user *vu);
 /* ---- vhost_user_mem.c ------------------------------------------------------------------------ */
 
 /*
+ * Maps `size` bytes (not 0) at `offset` of a file that the front-end may change at any time, as far
+ * as it is that long. The descriptor stays the caller's. 0 or -errno with vu->why set.
+ */
+int vhu_map_file(struct vio_vhost_user *vu, int fd, uint64_t offset, uint64_t size,
+		 struct vhu_map *out);
+void vhu_unmap(struct vio_vhost_user *vu, const struct vhu_map *map);
+
+/*
  * Each replaces the device's memory map and unmaps what is not in it any more, with the queues
  * stopped for the moment. The descriptors stay the caller's. 0 or -errno with vu->why set and the
  * old table in place.
@@ -227,6 +249,36 @@ void vhu_mem_clear(struct vio_vhost_user *vu);
 
 /* The guest-physical address of an address of the front-end's process. */
 bool vhu_mem_translate(const struct vhu_table *table, uint64_t uaddr, uint64_t *gpa);
+
+/* ---- vhost_user_inflight.c --------------------------------------------------------------------
+ */
+
+/*
+ * In-flight tracking (core/inflight.h). A front-end has us make the areas once, keeps the file, and
+ * hands it to whoever serves the rings after us. There an area decides where its ring goes on, and
+ * SET_VRING_BASE does not count: QEMU, which cannot ask a dead server, sends the used index.
+ *
+ * A disconnect leaves the areas as they are, for the next server; when the driver resets the device
+ * what they say is void.
+ */
+
+/*
+ * Makes zeroed areas for the rings that `*d` says, uses them from now on, and fills in where they
+ * are in the file `*fd`, which becomes the caller's. 0 or -errno with vu->why set.
+ */
+int vhu_inflight_make(struct vio_vhost_user *vu, struct vio_vhost_inflight *d, int *fd);
+
+/* Uses the areas that are in `fd`, as `*d` says; the descriptor stays the caller's. As above. */
+int vhu_inflight_set(struct vio_vhost_user *vu, const struct vio_vhost_inflight *d, int fd);
+
+/* The ring is about to run: gives it its area, if any. 0, or -EPROTO when that does not fit. */
+int vhu_inflight_give(struct vio_vhost_user *vu, const struct vhu_ring *ring);
+
+/* The driver reset the device, no ring runs: nothing is in flight. */
+void vhu_inflight_clear(struct vio_vhost_user *vu);
+
+/* The connection ends, no ring runs: unmaps the areas. */
+void vhu_inflight_close(struct vio_vhost_user *vu);
 
 /* ---- vhost_user_guard.c ---------------------------------------------------------------------- */
 

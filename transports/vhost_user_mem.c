@@ -14,15 +14,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-/* ---- regions -----------------------------------------------------------------------------------
+/* ---- files -------------------------------------------------------------------------------------
  */
-
-static void region_destroy(struct vio_vhost_user *vu, struct vhu_region *g)
-{
-	vhu_guard_remove(vu->cfg.guard, g->guard_slot);
-	munmap(g->map, g->map_len);
-	free(g);
-}
 
 /* What the offset and length of a mapping of `fd` must be a multiple of. */
 static uint64_t map_align(int fd)
@@ -42,69 +35,84 @@ static bool can_shrink(int fd)
 	return seals < 0 || !(seals & F_SEAL_SHRINK);
 }
 
-/* The numbers of a region, and the file behind them. */
-static int region_check(struct vio_vhost_user *vu, const struct vio_vhost_region *r, int fd,
-			struct stat *st)
+static int file_check(struct vio_vhost_user *vu, int fd, uint64_t offset, uint64_t size,
+		      struct stat *st)
 {
-	if (r->size == 0 || r->size > VIO_VHOST_USER_MAX_MEMORY)
-		return vhu_bad(vu, "region of no size, or too large");
-	if (r->size - 1 > UINT64_MAX - r->gpa || r->size - 1 > UINT64_MAX - r->uaddr)
-		return vhu_bad(vu, "region wraps around");
 	if (fstat(fd, st) < 0 || !S_ISREG(st->st_mode))
 		return vhu_bad(vu, "memory is not a file");
-	if (!vio_range_ok(r->offset, r->size, (uint64_t)st->st_size))
-		return vhu_bad(vu, "memory file is shorter than the region");
+	if (!vio_range_ok(offset, size, (uint64_t)st->st_size))
+		return vhu_bad(vu, "memory file is shorter than what is to be mapped");
 	if (vu->cfg.sealed_only && can_shrink(fd))
 		return vhu_bad(vu, "memory file is not sealed against shrinking");
 	return 0;
 }
 
-static int region_map(struct vio_vhost_user *vu, struct vhu_region *g, int fd)
+int vhu_map_file(struct vio_vhost_user *vu, int fd, uint64_t offset, uint64_t size,
+		 struct vhu_map *out)
 {
-	uint64_t align = map_align(fd), start = g->r.offset & ~(align - 1);
-	uint64_t len = vio_round_up(g->r.offset - start + g->r.size, align);
-	int r;
+	uint64_t align = map_align(fd), begin = offset & ~(align - 1), len;
+	struct vhu_map m;
+	struct stat st;
+	int r = file_check(vu, fd, offset, size, &st);
 
+	if (r < 0)
+		return r;
+	len = vio_round_up(offset - begin + size, align);
 	if (len > SIZE_MAX)
-		return vhu_bad(vu, "region too large");
-	g->map_len = (size_t)len;
-	g->map = mmap(NULL, g->map_len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd,
-		      (off_t)start);
-	if (g->map == MAP_FAILED) {
+		return vhu_bad(vu, "memory file too large");
+	m = (struct vhu_map){.len = (size_t)len, .dev = st.st_dev, .ino = st.st_ino};
+	m.addr = mmap(NULL, m.len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd,
+		      (off_t)begin);
+	if (m.addr == MAP_FAILED) {
 		r = -errno;
 		vu->why = "memory cannot be mapped";
 		return r;
 	}
-	r = vhu_guard_add(vu->cfg.guard, g->map, g->map_len, &vu->memory_gone, vu->event.fd,
-			  &g->guard_slot);
+	r = vhu_guard_add(vu->cfg.guard, m.addr, m.len, &vu->memory_gone, vu->event.fd,
+			  &m.guard_slot);
 	if (r < 0) {
 		vu->why = "too many mappings for the guard";
-		munmap(g->map, g->map_len);
+		munmap(m.addr, m.len);
 		return r;
 	}
-	madvise(g->map, g->map_len, MADV_DONTDUMP);
-	g->hva = (char *)g->map + (g->r.offset - start);
+	madvise(m.addr, m.len, MADV_DONTDUMP);
+	m.start = (char *)m.addr + (offset - begin);
+	*out = m;
 	return 0;
+}
+
+void vhu_unmap(struct vio_vhost_user *vu, const struct vhu_map *m)
+{
+	vhu_guard_remove(vu->cfg.guard, m->guard_slot);
+	munmap(m->addr, m->len);
+}
+
+/* ---- regions -----------------------------------------------------------------------------------
+ */
+
+static void region_destroy(struct vio_vhost_user *vu, struct vhu_region *g)
+{
+	vhu_unmap(vu, &g->map);
+	free(g);
 }
 
 static int region_create(struct vio_vhost_user *vu, const struct vio_vhost_region *r, int fd,
 			 struct vhu_region **out)
 {
 	struct vhu_region *g;
-	struct stat st;
-	int ret = region_check(vu, r, fd, &st);
+	int ret;
 
-	if (ret < 0)
-		return ret;
+	if (r->size == 0 || r->size > VIO_VHOST_USER_MAX_MEMORY)
+		return vhu_bad(vu, "region of no size, or too large");
+	if (r->size - 1 > UINT64_MAX - r->gpa || r->size - 1 > UINT64_MAX - r->uaddr)
+		return vhu_bad(vu, "region wraps around");
 	g = calloc(1, sizeof(*g));
 	if (!g) {
 		vu->why = "no memory";
 		return -ENOMEM;
 	}
 	g->r = *r;
-	g->dev = st.st_dev;
-	g->ino = st.st_ino;
-	ret = region_map(vu, g, fd);
+	ret = vhu_map_file(vu, fd, r->offset, r->size, &g->map);
 	if (ret < 0) {
 		free(g);
 		return ret;
@@ -140,7 +148,7 @@ static int table_map(struct vio_vhost_user *vu, const struct vhu_table *t, struc
 		const struct vhu_region *g = t->region[i];
 
 		r[i] = (struct vio_mem_region){
-			.gpa = g->r.gpa, .size = g->r.size, .hva = g->hva, .fd = -1};
+			.gpa = g->r.gpa, .size = g->r.size, .hva = g->map.start, .fd = -1};
 		sum += g->r.size; /* each is at most MAX_MEMORY: no overflow */
 	}
 	if (sum > VIO_VHOST_USER_MAX_MEMORY)
@@ -207,8 +215,8 @@ static struct vhu_region *table_find(const struct vhu_table *t, const struct vio
 	for (unsigned i = 0; i < t->n; i++) {
 		struct vhu_region *g = t->region[i];
 
-		if (same_region(&g->r, r) && g->r.offset == r->offset && g->dev == st.st_dev &&
-		    g->ino == st.st_ino)
+		if (same_region(&g->r, r) && g->r.offset == r->offset && g->map.dev == st.st_dev &&
+		    g->map.ino == st.st_ino)
 			return g;
 	}
 	return NULL;

@@ -15,15 +15,16 @@
 #define PROTOCOL(f) (UINT64_C(1) << VIO_VHOST_PROTOCOL_F_##f)
 #define PROTOCOL_FEATURES                                                                          \
 	(PROTOCOL(MQ) | PROTOCOL(REPLY_ACK) | PROTOCOL(BACKEND_REQ) | PROTOCOL(CONFIG) |           \
-	 PROTOCOL(RESET_DEVICE) | PROTOCOL(CONFIGURE_MEM_SLOTS) | PROTOCOL(STATUS))
+	 PROTOCOL(INFLIGHT_SHMFD) | PROTOCOL(RESET_DEVICE) | PROTOCOL(CONFIGURE_MEM_SLOTS) |       \
+	 PROTOCOL(STATUS))
 
 /* ---- answers ------------------------------------------------------------------------------------
  */
 
-/* `m` goes back as it is, with its payload changed by the caller. */
-static int reply(struct vio_vhost_user *vu, struct vio_vhost_msg *m)
+/* `m` goes back as it is, with its payload changed by the caller and `fd` (-1: none). */
+static int reply_fd(struct vio_vhost_user *vu, struct vio_vhost_msg *m, int fd)
 {
-	struct vio_vhost_msg out = {.hdr = m->hdr, .u = m->u};
+	struct vio_vhost_msg out = {.hdr = m->hdr, .u = m->u, .fds = {fd}, .n_fds = fd >= 0};
 	int r;
 
 	out.hdr.flags = VIO_VHOST_VERSION | VIO_VHOST_REPLY;
@@ -31,6 +32,11 @@ static int reply(struct vio_vhost_user *vu, struct vio_vhost_msg *m)
 	if (r < 0)
 		vu->why = "answer cannot be sent";
 	return r;
+}
+
+static int reply(struct vio_vhost_user *vu, struct vio_vhost_msg *m)
+{
+	return reply_fd(vu, m, -1);
 }
 
 static int reply_u64(struct vio_vhost_user *vu, struct vio_vhost_msg *m, uint64_t v)
@@ -70,8 +76,10 @@ static int set_features(struct vio_vhost_user *vu, struct vio_vhost_msg *m)
 	    (!same || vio_device_failed(dev))) {
 		if (vhu_rings_running(vu) && !same)
 			return vhu_bad(vu, "other features while rings run");
-		if (!vhu_rings_running(vu))
+		if (!vhu_rings_running(vu)) {
 			vhu_reset_keep_rings(vu);
+			vhu_inflight_clear(vu);
+		}
 	}
 	vu->features = m->u.u64;
 	if (!(vu->protocol_features & PROTOCOL(STATUS)))
@@ -104,6 +112,7 @@ static int reset_device(struct vio_vhost_user *vu, struct vio_vhost_msg *m)
 {
 	(void)m;
 	vhu_reset_device(vu);
+	vhu_inflight_clear(vu);
 	return 0;
 }
 
@@ -113,10 +122,8 @@ static int set_status(struct vio_vhost_user *vu, struct vio_vhost_msg *m)
 	struct vio_device *dev = vu->base.dev;
 	uint8_t status = (uint8_t)m->u.u64;
 
-	if (status == 0) {
-		vhu_reset_device(vu);
-		return 0;
-	}
+	if (status == 0)
+		return reset_device(vu, m);
 	vu->status_driven = true;
 	if (status & VIRTIO_CONFIG_S_FEATURES_OK)
 		vhu_negotiate(vu);
@@ -262,6 +269,25 @@ static int set_vring_err(struct vio_vhost_user *vu, struct vio_vhost_msg *m)
 	return r ? vhu_ring_set_err(vu, r, vio_vhost_take_fd(m, 0)) : -EPROTO;
 }
 
+/* ---- what is in flight --------------------------------------------------------------------------
+ */
+
+static int get_inflight_fd(struct vio_vhost_user *vu, struct vio_vhost_msg *m)
+{
+	int fd, r = vhu_inflight_make(vu, &m->u.inflight, &fd);
+
+	if (r < 0)
+		return r;
+	r = reply_fd(vu, m, fd);
+	close(fd);
+	return r;
+}
+
+static int set_inflight_fd(struct vio_vhost_user *vu, struct vio_vhost_msg *m)
+{
+	return vhu_inflight_set(vu, &m->u.inflight, m->fds[0]);
+}
+
 /* ---- configuration ------------------------------------------------------------------------------
  */
 
@@ -318,6 +344,8 @@ static int (*const handlers[])(struct vio_vhost_user *vu, struct vio_vhost_msg *
 	[VIO_VHOST_SET_BACKEND_REQ_FD] = set_backend_req_fd,
 	[VIO_VHOST_GET_CONFIG] = get_config,
 	[VIO_VHOST_SET_CONFIG] = set_config,
+	[VIO_VHOST_GET_INFLIGHT_FD] = get_inflight_fd,
+	[VIO_VHOST_SET_INFLIGHT_FD] = set_inflight_fd,
 	[VIO_VHOST_RESET_DEVICE] = reset_device,
 	[VIO_VHOST_GET_MAX_MEM_SLOTS] = get_max_mem_slots,
 	[VIO_VHOST_ADD_MEM_REG] = add_mem_reg,

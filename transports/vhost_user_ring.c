@@ -122,6 +122,12 @@ void vhu_ring_pause(struct vio_vhost_user *vu, struct vhu_ring *r)
 	r->state = VHU_DISABLED;
 }
 
+void vhu_rings_pause(struct vio_vhost_user *vu)
+{
+	for (uint16_t i = 0; i < vu->n_rings; i++)
+		vhu_ring_pause(vu, &vu->rings[i]);
+}
+
 static bool ring_translate(const struct vhu_table *t, const struct vhu_ring *r, uint64_t gpa[3])
 {
 	return vhu_mem_translate(t, r->addr.desc, &gpa[0]) &&
@@ -179,7 +185,7 @@ static int ring_run(struct vio_vhost_user *vu, struct vhu_ring *r)
 	cfg.device_gpa = r->gpa[2];
 	if (vio_queue_check(vu->mem, &cfg) < 0)
 		return vhu_bad(vu, "ring misaligned or outside guest memory");
-	if (go_live(vu) < 0)
+	if (vhu_inflight_give(vu, r) < 0 || go_live(vu) < 0)
 		return -EPROTO;
 	vio_device_queue_set(dev, r->index, VIO_QUEUE_SIZE, r->size);
 	set_address(dev, r->index, VIO_QUEUE_DESC_LO, r->gpa[0]);

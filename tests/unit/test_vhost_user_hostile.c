@@ -128,10 +128,16 @@ static void test_headers(void)
 static void test_not_negotiated(void)
 {
 	static const struct bad_message bad[] = {
-		{VIO_VHOST_GET_CONFIG, 1, 12, 0, {0}},	     {VIO_VHOST_SET_CONFIG, 1, 12, 0, {0}},
-		{VIO_VHOST_RESET_DEVICE, 1, 0, 0, {0}},	     {VIO_VHOST_GET_STATUS, 1, 0, 0, {0}},
-		{VIO_VHOST_SET_STATUS, 1, 8, 0, {1}},	     {VIO_VHOST_ADD_MEM_REG, 1, 40, 1, {0}},
-		{VIO_VHOST_GET_MAX_MEM_SLOTS, 1, 0, 0, {0}}, {VIO_VHOST_REM_MEM_REG, 1, 40, 0, {0}},
+		{VIO_VHOST_GET_CONFIG, 1, 12, 0, {0}},
+		{VIO_VHOST_SET_CONFIG, 1, 12, 0, {0}},
+		{VIO_VHOST_RESET_DEVICE, 1, 0, 0, {0}},
+		{VIO_VHOST_GET_STATUS, 1, 0, 0, {0}},
+		{VIO_VHOST_SET_STATUS, 1, 8, 0, {1}},
+		{VIO_VHOST_ADD_MEM_REG, 1, 40, 1, {0}},
+		{VIO_VHOST_GET_MAX_MEM_SLOTS, 1, 0, 0, {0}},
+		{VIO_VHOST_REM_MEM_REG, 1, 40, 0, {0}},
+		{VIO_VHOST_GET_INFLIGHT_FD, 1, 24, 0, {0}},
+		{VIO_VHOST_SET_INFLIGHT_FD, 1, 24, 1, {0}},
 	};
 
 	for (size_t i = 0; i < VIO_ARRAY_LEN(bad); i++) {
@@ -358,31 +364,61 @@ static void test_4_6_vring_index(void)
 	check_messages(bad, VIO_ARRAY_LEN(bad));
 }
 
-/* CVE-2020-10726, CVE-2022-0669: the in-flight area of a front-end. */
-static int send_inflight(struct fe *fe)
+/* Mappings of files of this name in this process. */
+static unsigned count_maps(const char *name)
 {
-	struct vio_vhost_msg m = fe_msg(VIO_VHOST_SET_INFLIGHT_FD, sizeof(m.u.inflight));
+	FILE *maps = fopen("/proc/self/maps", "r");
+	char line[512];
+	unsigned n = 0;
 
-	m.u.inflight = (struct vio_vhost_inflight){
-		.mmap_size = UINT64_MAX, .mmap_offset = 1, .n_queues = 0xffff, .queue_size = 1};
-	m.fds[0] = fe->mem.region[0].fd;
-	m.n_fds = 1;
-	return fe_plain(fe, &m);
+	while (fgets(line, sizeof(line), maps))
+		n += strstr(line, name) != NULL;
+	fclose(maps);
+	return n;
 }
 
-static int get_inflight(struct fe *fe)
-{
-	struct vio_vhost_msg m = fe_msg(VIO_VHOST_GET_INFLIGHT_FD, sizeof(m.u.inflight));
-
-	m.u.inflight.n_queues = 0xffff;
-	m.u.inflight.queue_size = 0xffff;
-	return fe_plain(fe, &m);
-}
-
+/*
+ * CVE-2020-10726, CVE-2022-0669, DPDK 6442c329b9: as many areas and files as a front-end likes, one
+ * after the other, and none is left over; more areas than there are rings are refused. More of it
+ * is in test_vhost_user_inflight.c.
+ */
 static void test_4_6_inflight(void)
 {
-	check_closed("set in-flight", true, send_inflight);
-	check_closed("get in-flight", true, get_inflight);
+	static const struct bad_message bad[] = {
+		{VIO_VHOST_GET_INFLIGHT_FD, 1, 24, 0, {0}},
+		{VIO_VHOST_GET_INFLIGHT_FD, 1, 24, 1, {0}},
+		{VIO_VHOST_GET_INFLIGHT_FD, 1, 19, 0, {0}},
+		{VIO_VHOST_GET_INFLIGHT_FD, 1, 32, 0, {0}},
+		{VIO_VHOST_SET_INFLIGHT_FD, 1, 24, 0, {4096}},
+		{VIO_VHOST_SET_INFLIGHT_FD, 1, 24, 2, {4096}},
+		{VIO_VHOST_SET_INFLIGHT_FD, 1, 24, 32, {4096}},
+		{VIO_VHOST_SET_INFLIGHT_FD, 1, 16, 1, {4096}},
+	};
+	struct vio_vhost_inflight d;
+	struct fix f;
+	struct fe fe;
+	unsigned fds;
+
+	check_messages(bad, VIO_ARRAY_LEN(bad));
+	fix_open(&f, false);
+	fe_open(&fe, &f);
+	CU_ASSERT_EQUAL(fe_start(&fe), 0);
+	fds = count_fds();
+	for (int i = 0; i < 1000; i++) {
+		int fd = fe_get_inflight(&fe, (uint16_t)(1 + i % N_QUEUES), 64, &d);
+
+		CU_ASSERT_TRUE_FATAL(fd >= 0);
+		CU_ASSERT_EQUAL(fe_set_inflight(&fe, &d, fd), 0);
+		close(fd);
+	}
+	CU_ASSERT_EQUAL(count_fds(), fds);
+	CU_ASSERT_TRUE(count_maps("viodm-inflight") == 1);
+	CU_ASSERT_TRUE(fe_works(&fe, 0, 1));
+	CU_ASSERT_EQUAL(fe_get_inflight(&fe, N_QUEUES + 1, 64, &d), FE_CLOSED);
+	CU_ASSERT_TRUE(count_maps("viodm-inflight") == 0);
+	fe_close(&fe);
+	CU_ASSERT_TRUE(next_is_served(&f));
+	fix_close(&f);
 }
 
 /* DPDK 7cc4f260bf: as many rings as the device has, the last one included. */
@@ -762,6 +798,11 @@ static void test_changes_under_load(void)
 		CU_ASSERT_EQUAL(fe_table(&fe, 1 + i % 2), 0);
 		CU_ASSERT_EQUAL(fe_state(&fe, VIO_VHOST_SET_VRING_ENABLE, 0, i % 2), 0);
 		CU_ASSERT_EQUAL(fe_fd(&fe, VIO_VHOST_SET_VRING_KICK, 0, fe.kick[0]), 0);
+		if (i % 10 == 5) {
+			struct vio_vhost_inflight d;
+
+			close(fe_get_inflight(&fe, N_QUEUES, RING_SIZE, &d));
+		}
 		if (i % 10 == 0) { /* from eventfd to pipe and back */
 			int p[2];
 
@@ -835,6 +876,54 @@ static void test_4_6_memory_shrinks(void)
 	check_shrink(1, false);
 	check_shrink(0, true);
 	check_shrink(1, true);
+}
+
+/* The file of the in-flight areas: hit by a request, or by the driver's reset. */
+static void check_inflight_shrinks(bool thread, bool reset)
+{
+	struct sigaction sa = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO}, old;
+	struct vio_vhost_inflight d = {
+		.mmap_size = 65536, .n_queues = N_QUEUES, .queue_size = RING_SIZE};
+	struct vio_vhost_user_config cfg;
+	struct fix f;
+	struct fe fe;
+	int fd;
+
+	fix_init(&f, thread);
+	fd = memfd_create("front-end", MFD_CLOEXEC);
+	MUST(ftruncate(fd, 65536));
+	MUST(vio_vhost_user_guard_create(8, &guard));
+	sigaction(SIGBUS, &sa, &old);
+	cfg = fix_config(&f);
+	cfg.guard = guard;
+	MUST(vio_vhost_user_create(f.dev, &cfg, &f.vu));
+	fe_open(&fe, &f);
+	CU_ASSERT_EQUAL(fe_start(&fe), 0);
+	CU_ASSERT_EQUAL(fe_set_inflight(&fe, &d, fd), 0);
+	CU_ASSERT_EQUAL(f.warnings, 0);
+	MUST(ftruncate(fd, 0));
+	if (reset)
+		fe_empty(&fe, VIO_VHOST_RESET_DEVICE);
+	else
+		fe_submit(&fe, 0, VIRTIO_BLK_T_OUT, 0, fe.buf + 4096);
+	for (int i = 0; i < 500 && f.disconnects == 0; i++)
+		vio_loop_manual_run(f.loop, 10);
+	CU_ASSERT_EQUAL(f.disconnects, 1);
+	fe_close(&fe);
+	if (!thread)
+		CU_ASSERT_TRUE(next_is_served(&f));
+	close(fd);
+	fix_close(&f);
+	sigaction(SIGBUS, &old, NULL);
+	vio_vhost_user_guard_destroy(guard);
+	guard = NULL;
+}
+
+static void test_4_6_inflight_shrinks(void)
+{
+	check_inflight_shrinks(false, false);
+	check_inflight_shrinks(true, false);
+	check_inflight_shrinks(false, true);
 }
 
 /* An address that is nobody's, and a list that is full. */
@@ -924,6 +1013,7 @@ int main(void)
 		TEST(never_reads),
 		TEST(log_is_bounded),
 		TEST(changes_under_load),
+		TEST(4_6_inflight_shrinks),
 		TEST(guard),
 		TEST(sealed_only),
 		CU_TEST_INFO_NULL,

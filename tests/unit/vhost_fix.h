@@ -46,7 +46,7 @@
 #define P(f)	   BIT64(VIO_VHOST_PROTOCOL_F_##f)
 #define P_ALL                                                                                      \
 	(P(MQ) | P(REPLY_ACK) | P(BACKEND_REQ) | P(CONFIG) | P(RESET_DEVICE) |                     \
-	 P(CONFIGURE_MEM_SLOTS))
+	 P(CONFIGURE_MEM_SLOTS) | P(INFLIGHT_SHMFD))
 
 /* ---- the server ------------------------------------------------------------------------------ */
 
@@ -506,6 +506,36 @@ static inline void fe_kick(struct fe *fe, uint32_t i)
 	ssize_t n = write(fe->kick[i], &one, sizeof(one));
 
 	(void)n;
+}
+
+/* GET_INFLIGHT_FD: the file, with `*d` filled in; FE_CLOSED or FE_SILENT. */
+static inline int fe_get_inflight(struct fe *fe, uint16_t n_queues, uint16_t queue_size,
+				  struct vio_vhost_inflight *d)
+{
+	struct vio_vhost_msg m = fe_msg(VIO_VHOST_GET_INFLIGHT_FD, sizeof(m.u.inflight)), a;
+	int r;
+
+	m.u.inflight.n_queues = n_queues;
+	m.u.inflight.queue_size = queue_size;
+	fe_send(fe, &m);
+	r = fe_answer(fe, &a);
+	if (r != 1)
+		return r;
+	if (a.hdr.request != m.hdr.request || a.hdr.size != m.hdr.size || a.n_fds != 1 ||
+	    a.hdr.flags != (VIO_VHOST_VERSION | VIO_VHOST_REPLY))
+		return FE_SILENT;
+	*d = a.u.inflight;
+	return a.fds[0];
+}
+
+static inline int fe_set_inflight(struct fe *fe, const struct vio_vhost_inflight *d, int fd)
+{
+	struct vio_vhost_msg m = fe_msg(VIO_VHOST_SET_INFLIGHT_FD, sizeof(m.u.inflight));
+
+	m.u.inflight = *d;
+	m.fds[0] = fd;
+	m.n_fds = fd >= 0;
+	return fe_plain(fe, &m);
 }
 
 /* How many configuration changes the back-end told of. */

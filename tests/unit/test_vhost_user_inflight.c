@@ -1,0 +1,686 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * In-flight tracking over vhost-user: the areas and their file, a server that died and what the
+ * next one makes of its areas, disconnects and resets, and everything that is refused.
+ */
+#include <sys/mman.h>
+
+#include "vhost_fix.h"
+
+#define STRIDE(size) vio_round_up(vio_inflight_bytes(size), 64)
+
+/* The areas as the front-end sees them. */
+struct areas {
+	struct vio_vhost_inflight d;
+	int fd;
+	void *map;
+};
+
+static struct vio_inflight *area(const struct areas *a, unsigned i)
+{
+	return (void *)((char *)a->map + a->d.mmap_offset + i * STRIDE(a->d.queue_size));
+}
+
+static void areas_map(struct areas *a)
+{
+	a->map = mmap(NULL, a->d.mmap_offset + a->d.mmap_size, PROT_READ | PROT_WRITE, MAP_SHARED,
+		      a->fd, 0);
+	CU_ASSERT_PTR_NOT_EQUAL_FATAL(a->map, MAP_FAILED);
+}
+
+static void areas_get(struct areas *a, struct fe *fe, uint16_t n, uint16_t size)
+{
+	a->fd = fe_get_inflight(fe, n, size, &a->d);
+	CU_ASSERT_TRUE_FATAL(a->fd >= 0);
+	areas_map(a);
+}
+
+/* In a file of the front-end's own, at `offset`. */
+static void areas_make(struct areas *a, uint16_t n, uint16_t size, uint64_t offset)
+{
+	a->d = (struct vio_vhost_inflight){
+		.mmap_size = n * STRIDE(size), .mmap_offset = offset, n, size};
+	a->fd = memfd_create("front-end", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	MUST(ftruncate(a->fd, (off_t)(offset + a->d.mmap_size)));
+	areas_map(a);
+}
+
+static void areas_free(struct areas *a)
+{
+	munmap(a->map, a->d.mmap_offset + a->d.mmap_size);
+	close(a->fd);
+}
+
+static int set(struct fe *fe, const struct areas *a)
+{
+	return fe_set_inflight(fe, &a->d, a->fd);
+}
+
+static unsigned marks(const struct vio_inflight *area)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < RING_SIZE; i++)
+		n += area->desc[i].inflight != 0;
+	return n;
+}
+
+static int begin(struct fe *fe)
+{
+	return fe_begin(fe, F_BASIC | F_PROTOCOL, P_ALL);
+}
+
+static int ring(struct fe *fe, uint32_t i, uint32_t base)
+{
+	int r = fe_ring(fe, i, base);
+
+	return r ? r : fe_state(fe, VIO_VHOST_SET_VRING_ENABLE, i, 1);
+}
+
+/* The same driver and memory behind another connection: the server is another one, perhaps. */
+static void reconnect(struct fe *fe)
+{
+	fe_disconnect(fe);
+	fe->sock = fe_socket(fe->f->path);
+	MUST(fe->sock);
+	fe_turn(fe);
+}
+
+/* ---- as it should be ---------------------------------------------------------------------------
+ */
+
+static void test_get_and_set(void)
+{
+	struct areas a;
+	struct fix f;
+	struct fe fe;
+
+	fix_open(&f, false);
+	fe_open(&fe, &f);
+	CU_ASSERT_EQUAL(begin(&fe), 0);
+	areas_get(&a, &fe, 2, RING_SIZE);
+	CU_ASSERT_EQUAL(a.d.mmap_size, 2 * 1088);
+	CU_ASSERT_EQUAL(a.d.mmap_offset, 0);
+	CU_ASSERT_EQUAL(a.d.n_queues, 2);
+	CU_ASSERT_EQUAL(a.d.queue_size, RING_SIZE);
+	CU_ASSERT_EQUAL(fcntl(a.fd, F_GET_SEALS), F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+	for (unsigned i = 0; i < a.d.mmap_size; i++)
+		CU_ASSERT_EQUAL_FATAL(((uint8_t *)a.map)[i], 0);
+	CU_ASSERT_EQUAL(set(&fe, &a), 0);
+	for (uint32_t i = 0; i < N_QUEUES; i++) { /* the last one has no area */
+		CU_ASSERT_EQUAL(ring(&fe, i, 0), 0);
+		CU_ASSERT_TRUE(fe_works(&fe, i, (uint8_t)(i + 1)));
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		CU_ASSERT_EQUAL(area(&a, i)->version, VIO_INFLIGHT_VERSION);
+		CU_ASSERT_EQUAL(area(&a, i)->desc_num, RING_SIZE);
+		CU_ASSERT_EQUAL(area(&a, i)->used_idx, 2);
+		CU_ASSERT_EQUAL(marks(area(&a, i)), 0);
+	}
+	CU_ASSERT_EQUAL(f.warnings, 0);
+	areas_free(&a);
+	fe_close(&fe);
+	fix_close(&f);
+}
+
+/* The payload is 20 bytes, or 24 with a compiler's padding; the answer is as long. */
+static void test_payload_sizes(void)
+{
+	for (uint32_t size = 20; size <= 24; size += 4) {
+		struct vio_vhost_msg m = fe_msg(VIO_VHOST_GET_INFLIGHT_FD, size);
+		struct vio_vhost_msg answer = {0};
+		struct fix f;
+		struct fe fe;
+
+		fix_open(&f, false);
+		fe_open(&fe, &f);
+		CU_ASSERT_EQUAL(begin(&fe), 0);
+		m.u.inflight.n_queues = 1;
+		m.u.inflight.queue_size = 256;
+		fe_send(&fe, &m);
+		CU_ASSERT_EQUAL_FATAL(fe_answer(&fe, &answer), 1);
+		CU_ASSERT_EQUAL(answer.hdr.size, size);
+		CU_ASSERT_EQUAL(answer.u.inflight.mmap_size, STRIDE(256));
+		CU_ASSERT_EQUAL(answer.n_fds, 1);
+		m = fe_msg(VIO_VHOST_SET_INFLIGHT_FD, size);
+		m.u.inflight = answer.u.inflight;
+		m.fds[0] = answer.fds[0];
+		m.n_fds = 1;
+		CU_ASSERT_EQUAL(fe_acked(&fe, &m), 0);
+		close(answer.fds[0]);
+		fe_close(&fe);
+		fix_close(&f);
+	}
+}
+
+/* Rings run on while areas come, and are replaced. Those of our making are used without SET, too.
+ */
+static void test_while_running(void)
+{
+	struct areas a, own;
+	struct fix f;
+	struct fe fe;
+
+	fix_open(&f, false);
+	fe_open(&fe, &f);
+	CU_ASSERT_EQUAL(fe_start(&fe), 0);
+	CU_ASSERT_TRUE(fe_works(&fe, 0, 1));
+	areas_get(&a, &fe, 1, 256); /* larger than the ring */
+	CU_ASSERT_TRUE(fe_works(&fe, 0, 2));
+	CU_ASSERT_EQUAL(area(&a, 0)->used_idx, 4);
+	areas_make(&own, 3, RING_SIZE, 24);
+	CU_ASSERT_EQUAL(set(&fe, &own), 0);
+	CU_ASSERT_TRUE(fe_works(&fe, 0, 3));
+	CU_ASSERT_EQUAL(area(&own, 0)->used_idx, 6);
+	CU_ASSERT_EQUAL(area(&a, 0)->used_idx, 4);
+	CU_ASSERT_EQUAL(fe_get_base(&fe, 0), 6);
+	CU_ASSERT_EQUAL(f.warnings, 0);
+	areas_free(&a);
+	areas_free(&own);
+	fe_close(&fe);
+	fix_close(&f);
+}
+
+/* ---- another server takes over -----------------------------------------------------------------
+ */
+
+#define N_REQUESTS 5
+
+/* Request `i`: writes 512 bytes of its own to sector i. The head. */
+static uint16_t offer(struct fe *fe, unsigned i)
+{
+	uint64_t at = fe->buf + 0x1000 + i * 0x400;
+	struct virtio_blk_outhdr *h = drv_mem_ptr(&fe->mem, at, sizeof(*h));
+	struct drv_buf b[3] = {
+		{at, sizeof(*h), false}, {at + 0x200, 512, false}, {at + 0x100, 1, true}};
+	int head;
+
+	*h = (struct virtio_blk_outhdr){.type = VIRTIO_BLK_T_OUT, .sector = i};
+	memset(drv_mem_ptr(&fe->mem, at + 0x200, 512), (int)(i + 1), 512);
+	head = drv_queue_add(&fe->q[0], b, 3, DRV_DIRECT, NULL);
+	MUST(head);
+	return (uint16_t)head;
+}
+
+/* As a server would have done it: uses `head` without doing anything. */
+static void use(struct drv_queue *q, uint16_t head)
+{
+	uint16_t idx = drv_queue_used_idx(q);
+
+	q->used->ring[idx % RING_SIZE] = (struct vring_used_elem){.id = head};
+	q->used->idx = (uint16_t)(idx + 1);
+}
+
+/*
+ * Of five requests the dead server took four, in the order 0 1 2 3, but noted other numbers; it
+ * used 1, and died before the mark of that was gone if `publishing`. `base` is what the front-end
+ * believes.
+ */
+static void check_takes_over(uint32_t base, bool publishing)
+{
+	static const unsigned order[] = {1, 3, 0, 2, 4};
+	uint16_t head[N_REQUESTS];
+	struct vio_inflight *in;
+	struct drv_used u;
+	struct areas a;
+	struct fix f;
+	struct fe fe;
+
+	fix_open(&f, false);
+	fe_open(&fe, &f);
+	CU_ASSERT_EQUAL(begin(&fe), 0);
+	areas_make(&a, 1, RING_SIZE, 0);
+	for (unsigned i = 0; i < N_REQUESTS; i++)
+		head[i] = offer(&fe, i);
+	drv_queue_publish(&fe.q[0]);
+	use(&fe.q[0], head[1]);
+	in = area(&a, 0);
+	in->version = VIO_INFLIGHT_VERSION;
+	in->desc_num = RING_SIZE;
+	in->last_batch_head = head[1];
+	in->used_idx = !publishing;
+	in->desc[head[1]].inflight = publishing;
+	in->desc[head[3]] = (struct vio_inflight_desc){.inflight = 1, .counter = 70};
+	in->desc[head[0]] = (struct vio_inflight_desc){.inflight = 1, .counter = 71};
+	in->desc[head[2]] = (struct vio_inflight_desc){.inflight = 1, .counter = 72};
+	CU_ASSERT_EQUAL(set(&fe, &a), 0);
+	CU_ASSERT_EQUAL(ring(&fe, 0, base), 0);
+	fe_turn(&fe);
+	for (unsigned i = 0; i < N_REQUESTS; i++) {
+		CU_ASSERT_EQUAL_FATAL(drv_queue_get(&fe.q[0], &u), 1);
+		CU_ASSERT_EQUAL(u.head, head[order[i]]);
+		CU_ASSERT_EQUAL(u.len, i == 0 ? 0 : 1);
+	}
+	CU_ASSERT_EQUAL(drv_queue_get(&fe.q[0], &u), 0);
+	CU_ASSERT_EQUAL(marks(in), 0);
+	CU_ASSERT_EQUAL(in->used_idx, N_REQUESTS);
+	CU_ASSERT_TRUE(fe_event(fe.call[0]));
+	CU_ASSERT_TRUE(fe_works(&fe, 0, 1));
+	CU_ASSERT_EQUAL(fe_get_base(&fe, 0), N_REQUESTS + 2);
+	CU_ASSERT_EQUAL(f.warnings, 0);
+	areas_free(&a);
+	fe_close(&fe);
+	fix_close(&f);
+}
+
+static void test_takes_over(void)
+{
+	/* what it was at first, the used index as from QEMU, what was taken, all there is */
+	static const uint32_t bases[] = {0, 1, 4, 5};
+
+	for (unsigned i = 0; i < VIO_ARRAY_LEN(bases); i++) {
+		check_takes_over(bases[i], false);
+		check_takes_over(bases[i], true);
+	}
+}
+
+/* A disconnect in passing: requests that come meanwhile are served after it, once. */
+static void test_reconnect(void)
+{
+	struct areas a;
+	struct fix f;
+	struct fe fe;
+
+	fix_open(&f, false);
+	fe_open(&fe, &f);
+	CU_ASSERT_EQUAL(begin(&fe), 0);
+	areas_get(&a, &fe, N_QUEUES, RING_SIZE);
+	for (unsigned i = 0; i < 10; i++) {
+		CU_ASSERT_EQUAL(set(&fe, &a), 0);
+		CU_ASSERT_EQUAL(ring(&fe, 0, i % 2 ? drv_queue_used_idx(&fe.q[0]) : 0), 0);
+		if (i > 0)
+			CU_ASSERT_TRUE(fe_used(&fe, 0));
+		CU_ASSERT_FALSE(fe_used(&fe, 0));
+		CU_ASSERT_TRUE(fe_works(&fe, 0, (uint8_t)i));
+		fe_submit(&fe, 0, VIRTIO_BLK_T_OUT, 0, fe.buf + 4096);
+		fe_disconnect(&fe);
+		/* it was either served before the disconnect, or will be after it */
+		CU_ASSERT_EQUAL(marks(area(&a, 0)), 0);
+		CU_ASSERT_EQUAL(area(&a, 0)->used_idx, drv_queue_used_idx(&fe.q[0]));
+		reconnect(&fe);
+		CU_ASSERT_EQUAL(begin(&fe), 0);
+	}
+	CU_ASSERT_EQUAL(f.warnings, 0);
+	areas_free(&a);
+	fe_close(&fe);
+	fix_close(&f);
+}
+
+/* ---- resets ------------------------------------------------------------------------------------
+ */
+
+enum reset { RESET_DEVICE, RESET_STATUS, RESET_FEATURES, RESET_NOT };
+
+static int reset(struct fe *fe, enum reset how)
+{
+	switch (how) {
+	case RESET_DEVICE:
+		return fe_empty(fe, VIO_VHOST_RESET_DEVICE);
+	case RESET_STATUS:
+		return fe_u64(fe, VIO_VHOST_SET_STATUS, 0);
+	case RESET_FEATURES: /* a front-end that knows no reset: the next driver negotiates */
+		fe_get_base(fe, 0);
+		return fe_u64(fe, VIO_VHOST_SET_FEATURES, BIT64(VIRTIO_F_VERSION_1) | F_PROTOCOL);
+	case RESET_NOT:
+		reconnect(fe);
+		return 0;
+	}
+	return FE_SILENT;
+}
+
+/*
+ * A mark of a request that was never answered, in an area that has seen 300 of them: void for the
+ * driver that begins anew, and kept by a disconnect.
+ */
+static void check_reset(enum reset how)
+{
+	struct areas a;
+	struct fix f;
+	struct fe fe;
+
+	fix_open(&f, false);
+	fe_open(&fe, &f);
+	CU_ASSERT_EQUAL(
+		fe_begin(&fe, F_BASIC | F_PROTOCOL, P_ALL | (how == RESET_STATUS ? P(STATUS) : 0)),
+		0);
+	areas_get(&a, &fe, 1, RING_SIZE);
+	CU_ASSERT_EQUAL(set(&fe, &a), 0);
+	drv_queue_warp(&fe.q[0], 300);
+	CU_ASSERT_EQUAL(ring(&fe, 0, 300), 0);
+	if (how == RESET_STATUS)
+		CU_ASSERT_EQUAL(fe_u64(&fe, VIO_VHOST_SET_STATUS, 15), 0);
+	CU_ASSERT_TRUE(fe_works(&fe, 0, 1));
+	CU_ASSERT_EQUAL(area(&a, 0)->used_idx, 302);
+	area(&a, 0)->desc[7].inflight = 1;
+	CU_ASSERT_EQUAL(reset(&fe, how), 0);
+	CU_ASSERT_EQUAL(marks(area(&a, 0)), how == RESET_NOT);
+	if (how == RESET_NOT) {
+		areas_free(&a);
+		fe_close(&fe);
+		fix_close(&f);
+		return;
+	}
+	/* the front-end sends no other area */
+	drv_queue_clear(&fe.q[0]);
+	CU_ASSERT_EQUAL(fe_u64(&fe, VIO_VHOST_SET_FEATURES, F_BASIC | F_PROTOCOL), 0);
+	CU_ASSERT_EQUAL(ring(&fe, 0, 0), 0);
+	if (how == RESET_STATUS)
+		CU_ASSERT_EQUAL(fe_u64(&fe, VIO_VHOST_SET_STATUS, 15), 0);
+	CU_ASSERT_FALSE(fe_used(&fe, 0));
+	CU_ASSERT_EQUAL(drv_queue_used_idx(&fe.q[0]), 0);
+	CU_ASSERT_TRUE(fe_works(&fe, 0, 2));
+	CU_ASSERT_EQUAL(area(&a, 0)->used_idx, 2);
+	CU_ASSERT_EQUAL(marks(area(&a, 0)), 0);
+	CU_ASSERT_EQUAL(f.warnings, 0);
+	areas_free(&a);
+	fe_close(&fe);
+	fix_close(&f);
+}
+
+static void test_resets(void)
+{
+	check_reset(RESET_DEVICE);
+	check_reset(RESET_STATUS);
+	check_reset(RESET_FEATURES);
+	check_reset(RESET_NOT);
+}
+
+/* Stopped and started, as for a pause of the guest: the same areas go on. */
+static void test_stop_and_start(void)
+{
+	struct areas a;
+	struct fix f;
+	struct fe fe;
+
+	fix_open(&f, false);
+	fe_open(&fe, &f);
+	CU_ASSERT_EQUAL(begin(&fe), 0);
+	areas_get(&a, &fe, 1, RING_SIZE);
+	CU_ASSERT_EQUAL(set(&fe, &a), 0);
+	CU_ASSERT_EQUAL(ring(&fe, 0, 0), 0);
+	CU_ASSERT_TRUE(fe_works(&fe, 0, 1));
+	CU_ASSERT_EQUAL(fe_get_base(&fe, 0), 2);
+	fe_submit(&fe, 0, VIRTIO_BLK_T_OUT, 0, fe.buf + 4096);
+	CU_ASSERT_EQUAL(ring(&fe, 0, 2), 0);
+	CU_ASSERT_TRUE(fe_used(&fe, 0));
+	CU_ASSERT_FALSE(fe_used(&fe, 0));
+	CU_ASSERT_TRUE(fe_works(&fe, 0, 2));
+	CU_ASSERT_EQUAL(area(&a, 0)->used_idx, 5);
+	/* and with the status as QEMU does it: 0 first, then the index */
+	CU_ASSERT_EQUAL(fe_empty(&fe, VIO_VHOST_RESET_DEVICE), 0);
+	CU_ASSERT_EQUAL(fe_get_base(&fe, 0), 5);
+	CU_ASSERT_EQUAL(ring(&fe, 0, 5), 0);
+	CU_ASSERT_TRUE(fe_works(&fe, 0, 3));
+	CU_ASSERT_EQUAL(area(&a, 0)->used_idx, 7);
+	CU_ASSERT_EQUAL(f.warnings, 0);
+	areas_free(&a);
+	fe_close(&fe);
+	fix_close(&f);
+}
+
+/* ---- refusals ----------------------------------------------------------------------------------
+ */
+
+static void refused(struct fix *f, struct fe *fe, int r, const char *why)
+{
+	CU_ASSERT_EQUAL(r, FE_CLOSED);
+	CU_ASSERT_EQUAL(f->warnings, 1);
+	if (!strstr(f->last, why))
+		printf("not \"%s\": %s\n", why, f->last);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f->last, why));
+	CU_ASSERT_EQUAL(vio_device_status(f->dev), 0);
+	fe_close(fe);
+	CU_ASSERT_TRUE(next_is_served(f));
+	fix_close(f);
+}
+
+static void test_refuses_counts(void)
+{
+	static const struct {
+		uint16_t n_queues, queue_size;
+		const char *why;
+	} bad[] = {
+		{0, 64, "of no rings"},		{N_QUEUES + 1, 64, "too many"},
+		{0xffff, 64, "too many"},	{0x8000, 0x8000, "too many"},
+		{1, 0, "power of two"},		{1, 3, "power of two"},
+		{1, 63, "power of two"},	{1, 512, "too large rings"},
+		{1, 0x8000, "too large rings"}, {1, 0xffff, "power of two"},
+		{0, 0, "of no rings"},
+	};
+
+	for (size_t i = 0; i < VIO_ARRAY_LEN(bad); i++) {
+		struct vio_vhost_inflight d = {
+			.mmap_size = RAM_BYTES, 0, bad[i].n_queues, bad[i].queue_size};
+		struct fix f;
+		struct fe fe;
+
+		fix_open(&f, false);
+		fe_open(&fe, &f);
+		CU_ASSERT_EQUAL(fe_start(&fe), 0);
+		refused(&f, &fe, fe_get_inflight(&fe, d.n_queues, d.queue_size, &d), bad[i].why);
+
+		fix_open(&f, false);
+		fe_open(&fe, &f);
+		CU_ASSERT_EQUAL(fe_start(&fe), 0);
+		refused(&f, &fe, fe_set_inflight(&fe, &d, fe.mem.region[0].fd), bad[i].why);
+	}
+}
+
+/* Two areas of 64 are 2 * 1088 bytes; the file has RAM_BYTES. */
+static void test_refuses_sizes(void)
+{
+	static const struct {
+		uint64_t size, offset;
+		const char *why;
+	} bad[] = {
+		{0, 0, "larger than what is to be mapped"},
+		{2 * 1088 - 1, 0, "larger than what is to be mapped"},
+		{1088, 1088, "larger than what is to be mapped"},
+		{2 * 1088, 1, "misaligned"},
+		{2 * 1088, 4, "misaligned"},
+		{2 * 1088, RAM_BYTES - 2 * 1088 + 8, "shorter"},
+		{2 * 1088, RAM_BYTES, "shorter"},
+		{RAM_BYTES + 1, 0, "shorter"},
+		{RAM_BYTES, 8, "shorter"},
+		{UINT64_MAX, 0, "shorter"},
+		{UINT64_MAX, 8, "shorter"},
+		{UINT64_MAX - 7, 8, "shorter"},
+		{2 * 1088, UINT64_MAX - 7, "shorter"},
+		{2 * 1088, UINT64_MAX - 2 * 1088 + 1, "shorter"},
+		{2 * 1088, BIT64(63), "shorter"},
+		{BIT64(63), BIT64(63), "shorter"},
+	};
+
+	for (size_t i = 0; i < VIO_ARRAY_LEN(bad); i++) {
+		struct vio_vhost_inflight d = {bad[i].size, bad[i].offset, 2, RING_SIZE};
+		struct fix f;
+		struct fe fe;
+
+		fix_open(&f, false);
+		fe_open(&fe, &f);
+		CU_ASSERT_EQUAL(fe_start(&fe), 0);
+		refused(&f, &fe, fe_set_inflight(&fe, &d, fe.mem.region[0].fd), bad[i].why);
+	}
+}
+
+/* Whatever a front-end has: each is no file, or one that is too short. */
+static int bad_file(unsigned i, const char **why)
+{
+	int fd = -1, p[2];
+
+	*why = "memory is not a file";
+	switch (i) {
+	case 0:
+		return eventfd(0, EFD_CLOEXEC);
+	case 1:
+		MUST(pipe2(p, O_CLOEXEC));
+		close(p[0]);
+		return p[1];
+	case 2:
+		return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	case 3:
+		return open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	case 4:
+		return open("/dev/zero", O_RDWR | O_CLOEXEC);
+	case 5:
+		*why = "shorter";
+		fd = memfd_create("short", MFD_CLOEXEC);
+		MUST(ftruncate(fd, 1087));
+		return fd;
+	case 6:
+		*why = "cannot be mapped";
+		fd = memfd_create("fixed", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+		MUST(ftruncate(fd, 4096));
+		MUST(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE));
+		return fd;
+	default:
+		*why = "wrong number of descriptors";
+		return -1;
+	}
+}
+
+static void test_refuses_files(void)
+{
+	const struct vio_vhost_inflight d = {1088, 0, 1, RING_SIZE};
+
+	for (unsigned i = 0; i < 8; i++) {
+		const char *why;
+		struct fix f;
+		struct fe fe;
+		int fd, r;
+
+		fix_open(&f, false);
+		fe_open(&fe, &f);
+		CU_ASSERT_EQUAL(fe_start(&fe), 0);
+		fd = bad_file(i, &why);
+		r = fe_set_inflight(&fe, &d, fd);
+		if (fd >= 0)
+			close(fd);
+		refused(&f, &fe, r, why);
+	}
+}
+
+static void test_sealed_only(void)
+{
+	struct vio_vhost_user_config cfg;
+	struct areas a;
+	struct fix f;
+	struct fe fe;
+
+	fix_init(&f, false);
+	cfg = fix_config(&f);
+	cfg.sealed_only = true;
+	MUST(vio_vhost_user_create(f.dev, &cfg, &f.vu));
+	fe_open(&fe, &f);
+	CU_ASSERT_EQUAL(fe_u64(&fe, VIO_VHOST_SET_PROTOCOL_FEATURES, P_ALL), 0);
+	areas_get(&a, &fe, 1, 64); /* ours is sealed */
+	CU_ASSERT_EQUAL(set(&fe, &a), 0);
+	areas_free(&a);
+	areas_make(&a, 1, 64, 0);
+	CU_ASSERT_EQUAL(set(&fe, &a), FE_CLOSED);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f.last, "not sealed"));
+	areas_free(&a);
+	fe_close(&fe);
+	fix_close(&f);
+}
+
+/* Areas that do not fit the ring, or are not understood. */
+static void test_refuses_rings(void)
+{
+	static const struct {
+		uint16_t queue_size, version, desc_num;
+		const char *why; /* NULL: fine */
+	} cases[] = {
+		{RING_SIZE, 0, 0, NULL},
+		{RING_SIZE, 1, RING_SIZE, NULL},
+		{RING_SIZE * 2, 0, 0, NULL},
+		{RING_SIZE / 2, 0, 0, "ring is larger than its in-flight area"},
+		{1, 0, 0, "ring is larger than its in-flight area"},
+		{RING_SIZE, 1, RING_SIZE / 2, "another version or ring size"},
+		{RING_SIZE, 1, 0, "another version or ring size"},
+		{RING_SIZE, 2, RING_SIZE, "another version or ring size"},
+		{RING_SIZE, 0xffff, RING_SIZE, "another version or ring size"},
+	};
+
+	for (size_t i = 0; i < VIO_ARRAY_LEN(cases); i++) {
+		for (int running = 0; running < 2; running++) {
+			struct areas a;
+			struct fix f;
+			struct fe fe;
+			int r;
+
+			fix_open(&f, false);
+			fe_open(&fe, &f);
+			CU_ASSERT_EQUAL(running ? fe_start(&fe) : begin(&fe), 0);
+			areas_make(&a, N_QUEUES, cases[i].queue_size, 0);
+			area(&a, 0)->version = cases[i].version;
+			area(&a, 0)->desc_num = cases[i].desc_num;
+			r = set(&fe, &a);
+			r = r || running ? r : ring(&fe, 0, 0);
+			areas_free(&a);
+			if (cases[i].why) {
+				refused(&f, &fe, r, cases[i].why);
+				continue;
+			}
+			CU_ASSERT_EQUAL(r, 0);
+			CU_ASSERT_TRUE(fe_works(&fe, 0, 1));
+			fe_close(&fe);
+			fix_close(&f);
+		}
+	}
+}
+
+/* Any contents, while the ring runs and before: the front-end harms its own guest only. */
+static void test_hostile_contents(void)
+{
+	unsigned state = 1;
+	struct areas a;
+	struct fix f;
+	struct fe fe;
+
+	for (unsigned round = 0; round < 300; round++) {
+		fix_open(&f, false);
+		fe_open(&fe, &f);
+		CU_ASSERT_EQUAL(begin(&fe), 0);
+		areas_make(&a, N_QUEUES, RING_SIZE, 0);
+		for (unsigned i = 0; i < a.d.mmap_size; i++) {
+			state = state * 1664525u + 1013904223u;
+			((uint8_t *)a.map)[i] = (uint8_t)(state >> 24);
+		}
+		area(&a, 0)->version = round % 2;
+		area(&a, 0)->desc_num = RING_SIZE;
+		if (set(&fe, &a) == 0 && ring(&fe, 0, 0) == 0) {
+			fe_submit(&fe, 0, VIRTIO_BLK_T_OUT, 0, fe.buf + 4096);
+			fe_turn(&fe);
+			memset(a.map, (int)round, a.d.mmap_size);
+			fe_submit(&fe, 0, VIRTIO_BLK_T_OUT, 0, fe.buf + 4096);
+			fe_turn(&fe);
+		}
+		areas_free(&a);
+		fe_close(&fe);
+		CU_ASSERT_TRUE(next_is_served(&f));
+		fix_close(&f);
+	}
+}
+
+static CU_TestInfo tests[] = {
+	{"get and set", test_get_and_set},
+	{"payloads of 20 and 24 bytes", test_payload_sizes},
+	{"areas that come while rings run", test_while_running},
+	{"taking over from a dead server", test_takes_over},
+	{"reconnecting", test_reconnect},
+	{"a reset voids what is in flight, a disconnect does not", test_resets},
+	{"stop and start", test_stop_and_start},
+	{"refused: counts", test_refuses_counts},
+	{"refused: sizes and offsets", test_refuses_sizes},
+	{"refused: descriptors", test_refuses_files},
+	{"refused: files that may shrink", test_sealed_only},
+	{"refused: areas that do not fit the ring", test_refuses_rings},
+	{"any contents", test_hostile_contents},
+	CU_TEST_INFO_NULL,
+};
+
+int main(void)
+{
+	return suite_run("vhost-user in-flight tracking", tests);
+}
