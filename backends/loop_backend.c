@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <linux/virtio_ring.h>
 #include <stdlib.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 struct loop_backend {
@@ -18,6 +19,7 @@ struct loop_backend {
 /* One running queue. */
 struct loop_queue {
 	struct vio_watch kick;
+	bool kick_shared;
 	struct vio_defer again; /* the queue had more than one drain may serve */
 	struct vio_poller poller;
 	bool polled;
@@ -53,14 +55,30 @@ static void queue_run(struct loop_queue *lq)
 		vio_loop_defer(lq->loop, &lq->again);
 }
 
+/*
+ * A front-end may take the event before we do, and have made the descriptor a blocking one: so the
+ * call says that it does not wait, which costs 0.1 us more. Kernels before 5.8 do not know that for
+ * an eventfd; there a front-end can stall the loop of its queue.
+ */
+static void kick_take(const struct loop_queue *lq)
+{
+	uint64_t count;
+	struct iovec v = {.iov_base = &count, .iov_len = sizeof(count)};
+	ssize_t n = -1;
+
+	if (lq->kick_shared)
+		n = preadv2(lq->kick.fd, &v, 1, -1, RWF_NOWAIT);
+	if (!lq->kick_shared || (n < 0 && errno == EOPNOTSUPP))
+		n = read(lq->kick.fd, &count, sizeof(count));
+	(void)n; /* a kick more or less is harmless: the ring says what there is (SPLIT-DEV-024) */
+}
+
 static void on_kick(struct vio_watch *w)
 {
 	struct loop_queue *lq = vio_container_of(w, struct loop_queue, kick);
-	uint64_t count;
-	ssize_t n = read(w->fd, &count, sizeof(count));
 
+	kick_take(lq);
 	vio_count(&lq->q->stats.kicks, 1);
-	(void)n; /* a kick more or less is harmless: the ring says what there is (SPLIT-DEV-024) */
 	queue_run(lq);
 }
 
@@ -104,6 +122,7 @@ static int queue_begin(struct queue_call *c)
 	lq->again.run = on_again;
 	lq->kick.fd = vio_device_kick_fd(c->dev, c->index);
 	lq->kick.on_ready = on_kick;
+	lq->kick_shared = vio_device_kick_fd_shared(c->dev, c->index);
 	lq->poller.poll = on_poll;
 	lq->poller.arm = on_arm;
 	r = vio_device_queue_begin(c->dev, c->index, lq->loop);

@@ -198,6 +198,12 @@ VIO_EXPORT void vio_device_kick(struct vio_device *dev, uint32_t index);
 VIO_EXPORT int vio_device_kick_fd(const struct vio_device *dev, uint32_t index);
 
 /*
+ * True when that is one of the transport's, which somebody else may have as well: who can take
+ * events away and change the flags that all its holders share, O_NONBLOCK among them.
+ */
+VIO_EXPORT bool vio_device_kick_fd_shared(const struct vio_device *dev, uint32_t index);
+
+/*
  * Reads or writes the device configuration space. Bytes outside it read 0 and ignore writes, for
  * every offset and length. Writes count from FEATURES_OK on.
  */

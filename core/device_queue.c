@@ -420,6 +420,13 @@ int vio_device_kick_fd(const struct vio_device *dev, uint32_t index)
 	return dq ? dq->kick_fd : -1;
 }
 
+bool vio_device_kick_fd_shared(const struct vio_device *dev, uint32_t index)
+{
+	struct vio_device_queue *dq = queue_at(dev, index);
+
+	return dq && dq->kick_fd != dq->own_kick_fd;
+}
+
 void vio_device_publish(struct vio_device *dev, struct vio_queue *q)
 {
 	uint16_t before = q->published;

@@ -421,6 +421,51 @@ static void test_4_6_inflight(void)
 	fix_close(&f);
 }
 
+struct thief {
+	struct vio_watch watch;
+	unsigned taken;
+};
+
+static void on_thief(struct vio_watch *w)
+{
+	struct thief *t = vio_container_of(w, struct thief, watch);
+
+	t->taken += fe_event(w->fd);
+}
+
+/*
+ * A front-end makes its kick descriptor a blocking one and takes each event away between the moment
+ * when the loop sees it and the one when the queue wants to take it: the loop must not wait there.
+ */
+static void test_blocking_kick(void)
+{
+	struct thief t = {0};
+	struct fix f;
+	struct fe fe;
+	int flags;
+
+	fix_open(&f, false);
+	fe_open(&fe, &f);
+	t.watch = (struct vio_watch){.fd = fe.kick[0], .on_ready = on_thief};
+	MUST(vio_loop_watch(f.loop, &t.watch)); /* earlier than the queue: its turn comes first */
+	CU_ASSERT_EQUAL(fe_start(&fe), 0);
+	flags = fcntl(fe.kick[0], F_GETFL);
+	CU_ASSERT_TRUE(flags & O_NONBLOCK);
+	MUST(fcntl(fe.kick[0], F_SETFL, flags & ~O_NONBLOCK));
+	alarm(10);
+	for (int i = 0; i < 10; i++) {
+		fe_kick(&fe, 0);
+		fe_turn(&fe);
+	}
+	CU_ASSERT_TRUE(fe_works(&fe, 0, 1));
+	alarm(0);
+	CU_ASSERT_TRUE(t.taken >= 10);
+	CU_ASSERT_EQUAL(f.warnings, 0);
+	vio_loop_unwatch(f.loop, &t.watch);
+	fe_close(&fe);
+	fix_close(&f);
+}
+
 /* DPDK 7cc4f260bf: as many rings as the device has, the last one included. */
 static void test_4_6_queue_count(void)
 {
@@ -1001,6 +1046,7 @@ int main(void)
 		TEST(4_6_log_base),
 		TEST(4_6_vring_index),
 		TEST(4_6_inflight),
+		TEST(blocking_kick),
 		TEST(4_6_queue_count),
 		TEST(4_6_region_count),
 		TEST(4_6_ring_states),
