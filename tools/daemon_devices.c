@@ -26,7 +26,7 @@ static void on_sigbus(int sig, siginfo_t *info, void *context)
 static int guard_create(struct daemon *d)
 {
 	struct sigaction action = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO};
-	size_t slots = (d->n_devices ? d->n_devices : 1) * VIO_VHOST_USER_MAX_SLOTS;
+	size_t slots = (d->n_devices ? d->n_devices : 1) * (VIO_VHOST_USER_MAX_SLOTS + 2);
 	int r = vio_vhost_user_guard_create((unsigned)slots, &d->guard);
 
 	if (r < 0)

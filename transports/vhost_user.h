@@ -18,18 +18,25 @@
  *
  * The front-end is not trusted. A message that breaks the protocol closes its connection, with one
  * line in the log, and so resets the device; nothing else in the process notices. What a front-end
- * can still do is be slow on its own behalf: an event descriptor that it makes blocking again and
- * fills stalls the thread that runs the queue. Front-ends that must not disturb each other's speed
- * need IO threads of their own.
+ * can still do is be slow on its own behalf: a call or error descriptor that it makes blocking
+ * again and fills stalls the thread that runs the queue. Front-ends that must not disturb each
+ * other's speed need IO threads of their own.
  *
  * Memory files. Guest memory is mapped from files of the front-end. If such a file is made shorter
  * later, touching what is gone raises SIGBUS, which ends the process. Three ways to live with it:
  * `sealed_only`, which accepts only files that cannot shrink (memfd with F_SEAL_SHRINK); a guard,
  * see below, called from the program's SIGBUS handler; or trusting the front-end.
  *
+ * In-flight tracking. When a server dies, front-ends that reconnect hand the next one what the dead
+ * one had noted of its rings: requests that were taken and not used are served again, and each is
+ * used once. A disconnect leaves nothing of that kind, since requests are finished first. The notes
+ * are in a file of ours that cannot shrink, or in one of the front-end's, to which all of the above
+ * applies.
+ *
  * Offered protocol features: MQ, REPLY_ACK, BACKEND_REQ, CONFIG, RESET_DEVICE, CONFIGURE_MEM_SLOTS,
- * STATUS. A front-end that wants rings polled instead of kicked is refused. It cannot say how large
- * queues may be, so give the device the largest queue size that front-ends use.
+ * STATUS, INFLIGHT_SHMFD. A front-end that wants rings polled instead of kicked is refused. It
+ * cannot say how large queues may be, so give the device the largest queue size that front-ends
+ * use.
  */
 
 #include <sys/types.h>
@@ -109,7 +116,7 @@ VIO_EXPORT bool vio_vhost_user_connected(const struct vio_vhost_user *vu);
  *     }
  *
  * with SA_SIGINFO. `mappings` is how many memory regions all servers that use it may have mapped at
- * once; further ones are refused. 0 or -ENOMEM.
+ * once, and 2 more for each server, for in-flight tracking; further ones are refused. 0 or -ENOMEM.
  */
 VIO_EXPORT int vio_vhost_user_guard_create(unsigned mappings, struct vio_vhost_user_guard **out);
 

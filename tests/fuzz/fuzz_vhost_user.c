@@ -152,7 +152,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	env.backend = s.backend;
 	blk.storage = s.storage;
 	require(vio_blk_create(&env, &blk, &s.dev) == 0);
-	require(vio_vhost_user_guard_create(VIO_VHOST_USER_MAX_SLOTS, &s.guard) == 0);
+	require(vio_vhost_user_guard_create(VIO_VHOST_USER_MAX_SLOTS + 2, &s.guard) == 0);
 	cfg.loop = s.loop;
 	cfg.fd = make_listener();
 	cfg.guard = s.guard;
@@ -238,6 +238,21 @@ static void fill_config(struct vio_vhost_msg *m, struct fuzz_input *in)
 	m->hdr.size = VIO_VHOST_CONFIG_HDR + m->u.config.size;
 }
 
+/* Areas in the middle of the rings, where anything may be, or in a file of their own. */
+static void fill_inflight(struct vio_vhost_msg *m, struct fuzz_input *in)
+{
+	uint8_t how = fuzz_u8(in);
+
+	m->hdr.size = how & 1 ? 20 : sizeof(m->u.inflight);
+	m->u.inflight.n_queues = how >> 1 & 3;
+	m->u.inflight.queue_size = (uint16_t)(1u << (how >> 3 & 7));
+	if (m->hdr.request == VIO_VHOST_GET_INFLIGHT_FD)
+		return;
+	m->u.inflight.mmap_offset = fuzz_u8(in) * 8u;
+	m->u.inflight.mmap_size = how & 0x40 ? 16384 : fuzz_u16(in);
+	add_fd(m, how & 0x80 ? FD_SEALED : FD_RAM);
+}
+
 /* A message of this request as it should be, more or less. */
 static void fill_message(struct vio_vhost_msg *m, struct fuzz_input *in)
 {
@@ -287,6 +302,10 @@ static void fill_message(struct vio_vhost_msg *m, struct fuzz_input *in)
 	case VIO_VHOST_GET_CONFIG:
 	case VIO_VHOST_SET_CONFIG:
 		fill_config(m, in);
+		break;
+	case VIO_VHOST_GET_INFLIGHT_FD:
+	case VIO_VHOST_SET_INFLIGHT_FD:
+		fill_inflight(m, in);
 		break;
 	default:
 		break;
@@ -365,6 +384,18 @@ static void read_answers(int sock)
 		;
 }
 
+/* What an area says, at one place: the header, or an entry. */
+static void fill_area(struct fuzz_input *in)
+{
+	uint8_t words[16];
+	off_t at = fuzz_u8(in) * 8;
+	ssize_t n;
+
+	fuzz_bytes(in, words, sizeof(words));
+	n = pwrite(s.fds[FD_SEALED], words, sizeof(words), at);
+	(void)n;
+}
+
 static void change_config(struct fuzz_input *in)
 {
 	uint64_t capacity = fuzz_u8(in);
@@ -397,7 +428,10 @@ static void step(int *sock, struct fuzz_input *in)
 		require(ftruncate(s.fds[FD_RAM], arg & 1 ? 0 : RAM_BYTES) == 0);
 		break;
 	case 6:
-		change_config(in);
+		if (arg & 16)
+			fill_area(in);
+		else
+			change_config(in);
 		break;
 	case 7:
 		if (arg == 31) {
@@ -420,6 +454,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int sock;
 
 	require(ftruncate(s.fds[FD_RAM], 0) == 0 && ftruncate(s.fds[FD_RAM], RAM_BYTES) == 0);
+	require(fallocate(s.fds[FD_SEALED], FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+			  RAM_BYTES) == 0);
 	sock = connect_to_server();
 	for (int steps = 0; in.left > 0 && steps < 200; steps++)
 		step(&sock, &in);
