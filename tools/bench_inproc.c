@@ -19,8 +19,12 @@
 #include <viodm/loop_manual.h>
 #include <viodm/mmio.h>
 
+#include "serve.h"
+
 struct inproc {
 	struct bench_link base;
+	struct serve_opts serve; /* of the file's section, which is not for us */
+	struct vio_config_section section;
 	struct vio_config *cfg;
 	struct vio_assembly *assembly;
 	struct vio_device *dev;
@@ -236,8 +240,10 @@ static const struct bench_link_ops inproc_ops = {
 
 static int read_config(struct inproc *p, const struct bench_opts *o)
 {
-	int r = vio_config_create(NULL, 0, &p->cfg);
+	int r;
 
+	serve_section(&p->serve, &p->section);
+	r = vio_config_create(&p->section, 1, &p->cfg);
 	if (r < 0)
 		return bench_error(p->base.name, "%s", strerror(-r));
 	r = vio_config_read(p->cfg, o->config);
