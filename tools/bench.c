@@ -114,6 +114,7 @@ static int bench_one(const struct bench_opts *o)
 
 	if (r == 0) {
 		r = run_one(&s, &side);
+		side.n_reconnects = s.link->n_reconnects;
 		bench_progress_clear();
 		if (side.n)
 			bench_report(o, &side, 1, r == 0 ? verified_bytes(&s) : 0);

@@ -39,6 +39,12 @@ struct bench_link_ops {
 	 * transport tells. 0 or -1.
 	 */
 	int (*stop)(struct bench_link *link, uint16_t *base);
+	/*
+	 * The device went away, and so hangup_fd: waits for it to come back, as long as the options
+	 * say, and gives it memory and queues again, as they are. Workers may go on meanwhile.
+	 * 0 or -1. NULL: cannot happen.
+	 */
+	int (*reconnect)(struct bench_link *link);
 	/* NULL: a write to kick_fd. */
 	void (*kick)(struct bench_link *link, unsigned queue);
 	/* A thread was interrupted and is about to look at its rings. NULL: nothing to do. */
@@ -55,6 +61,7 @@ struct bench_link {
 	uint64_t capacity; /* bytes */
 	uint32_t size_max; /* bytes of a buffer; 0: no limit */
 	unsigned max_queues;
+	unsigned n_reconnects;
 	int hangup_fd; /* readable: the device is gone; -1: cannot happen */
 	int error_fd;  /* readable: the device gave up a ring; -1 */
 };

@@ -47,6 +47,7 @@ static const struct vio_opt bench_options[] = {
 	{.name = "poll", .type = VIO_OPT_BOOL, FIELD(poll)},
 	{.name = "sleep", .type = VIO_OPT_BOOL, FIELD(sleep)},
 	{.name = "verify", .type = VIO_OPT_BOOL, FIELD(verify)},
+	{.name = "reconnect", .type = VIO_OPT_STRING, FIELD(reconnect_text)},
 	{.name = "no-indirect", .type = VIO_OPT_BOOL, FIELD(no_indirect)},
 	{.name = "no-event-idx", .type = VIO_OPT_BOOL, FIELD(no_event_idx)},
 	{.name = "cpu", .type = VIO_OPT_STRING, FIELD(cpu_text)},
@@ -85,6 +86,10 @@ const char bench_details[] =
 	"                      everything read must be what was written last. Destroys what the "
 	"span\n"
 	"                      holds.\n"
+	"  --reconnect SECONDS wait that long for the server, at the beginning and each time it "
+	"goes\n"
+	"                      away, and give the next one the requests in flight "
+	"(INFLIGHT_SHMFD)\n"
 	"  --vs SOCKET         compare with another server, in turns\n"
 	"  --slice SECONDS     of one turn; default 0.25\n"
 	"  --no-indirect       do not use INDIRECT_DESC even if it is offered; or EVENT_IDX\n"
@@ -223,7 +228,7 @@ static int parse_seconds(const char *text, double *out)
 	*out = strtod(text, &end);
 	if (end != text && *end == '\0' && *out >= 0.001 && *out <= 1e6)
 		return -1;
-	return usage("--time and --slice: seconds, such as 5 or 0.5");
+	return usage("--time, --slice and --reconnect: seconds, such as 5 or 0.5");
 }
 
 static int parse_times(struct bench_opts *o)
@@ -234,6 +239,8 @@ static int parse_times(struct bench_opts *o)
 		r = parse_seconds(o->time_text, &o->seconds);
 	else if (!o->count)
 		o->seconds = 5;
+	if (r < 0 && o->reconnect_text)
+		r = parse_seconds(o->reconnect_text, &o->reconnect);
 	return r;
 }
 
@@ -247,6 +254,8 @@ static int check_together(struct bench_opts *o)
 		return usage("--count and --vs do not go together; give a --time");
 	if (o->poll && o->sleep)
 		return usage("--poll and --sleep do not go together");
+	if (o->reconnect > 0 && (o->vs || o->config))
+		return usage("--reconnect goes together with one socket, not with --vs or -c");
 	if (o->vs && o->config)
 		return usage("--vs compares sockets; it does not go together with -c");
 	if (o->n_set && !o->config)

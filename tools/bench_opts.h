@@ -12,7 +12,7 @@
 
 struct bench_opts {
 	/* the command line as written */
-	char *rw, *cpu_text, *time_text, *slice_text, *vs;
+	char *rw, *cpu_text, *time_text, *slice_text, *reconnect_text, *vs;
 	char *config; /* in-process: a configuration file, */
 	const char *set[BENCH_MAX_SETS];
 	unsigned n_set;
@@ -33,6 +33,7 @@ struct bench_opts {
 	unsigned read_percent;	   /* the others are writes */
 	double seconds;		   /* 0: until `count` is reached */
 	double slice;		   /* seconds of one slice of a comparison */
+	double reconnect;	   /* seconds to wait for a server that is gone; 0: give up */
 	int cpu[BENCH_MAX_QUEUES]; /* thread i runs on cpu[i % n_cpus] */
 	unsigned n_cpus;
 };

@@ -120,6 +120,14 @@ static unsigned worker_turn(struct worker *w)
 	return n;
 }
 
+/* Until an interrupt and nothing else, as a driver does: one that is lost hangs it. */
+static void await_interrupt(struct worker *w, struct pollfd *fds, nfds_t n)
+{
+	while (poll(fds, n, TURN_MS) == 0 &&
+	       !atomic_load_explicit(&w->phase->abandon, memory_order_relaxed))
+		worker_over(w, bench_ticks());
+}
+
 static void worker_sleep(struct worker *w)
 {
 	struct pollfd fds[BENCH_MAX_QUEUES];
@@ -133,7 +141,7 @@ static void worker_sleep(struct worker *w)
 		fds[n++] = (struct pollfd){.fd = q->rings.call_fd, .events = POLLIN};
 	}
 	if (!ready)
-		poll(fds, n, TURN_MS);
+		await_interrupt(w, fds, n);
 	EACH_QUEUE(w, q)
 	bench_queue_wake(q);
 	if (!ready && w->phase->s->link->ops->acknowledge)
@@ -247,13 +255,20 @@ static void show_progress(const struct phase *p, uint64_t now, uint64_t before)
 		rate / 1000, rate * (double)o->bs / 1e6);
 }
 
-/* The device went away or gave up: 0, or -1. */
-static int look_at_device(const struct phase *p, const struct pollfd *fds)
+/* The device went away or gave up: 0 when it is back, or -1. */
+static int look_at_device(const struct phase *p, struct pollfd *fds)
 {
-	if (fds[1].revents)
-		return bench_error(p->s->link->name, "the server closed the connection");
+	struct bench_link *link = p->s->link;
+
 	if (fds[2].revents)
-		return bench_error(p->s->link->name, "the server reports an error of a ring");
+		return bench_error(link->name, "the server reports an error of a ring");
+	if (!fds[1].revents)
+		return 0;
+	if (p->s->opts->reconnect == 0)
+		return bench_error(link->name, "the server closed the connection");
+	if (link->ops->reconnect(link) < 0)
+		return -1;
+	fds[1].fd = link->hangup_fd;
 	return 0;
 }
 
@@ -347,6 +362,7 @@ static int phase_run(struct phase *p, struct bench_result *out)
 	struct bench_link *link = p->s->link;
 	uint64_t before, after;
 	bool known = link->ops->cpu(link, 0, &before) == 0;
+	unsigned n_reconnects = link->n_reconnects;
 	int r, collected;
 
 	p->begin = bench_ticks();
@@ -358,6 +374,7 @@ static int phase_run(struct phase *p, struct bench_result *out)
 	if (r < 0)
 		p->abandon = true;
 	workers_join(p, out);
+	known = known && link->n_reconnects == n_reconnects; /* otherwise it is another process */
 	if (known && link->ops->cpu(link, out->driver_cpu, &after) == 0) {
 		out->device_cpu = after - before;
 		out->device_cpu_known = true;

@@ -158,6 +158,8 @@ static void print_table(const struct bench_opts *o, const struct bench_side *sid
 		       sides[0].n);
 	for (unsigned f = 0; f < N_FIGURES; f++)
 		print_row(sides, n, f, work);
+	if (o->reconnect > 0)
+		printf("  reconnects             %12u\n", sides[0].n_reconnects);
 	if (verified) {
 		printf("  verified: every block of ");
 		print_size(verified);
@@ -202,8 +204,8 @@ static void json_side(const struct bench_side *s, double *work)
 	       json_bool(has(s, VIRTIO_RING_F_INDIRECT_DESC)),
 	       json_bool(has(s, VIRTIO_RING_F_EVENT_IDX)));
 	json_number("seconds", s->seconds);
-	printf(", \"requests\": %llu, \"errors\": %llu", (unsigned long long)s->requests,
-	       (unsigned long long)s->errors);
+	printf(", \"requests\": %llu, \"errors\": %llu, \"reconnects\": %u",
+	       (unsigned long long)s->requests, (unsigned long long)s->errors, s->n_reconnects);
 	for (unsigned f = 0; f < N_FIGURES; f++) {
 		printf(",\n     ");
 		json_number(figures[f].key, side_spread(s, f, work).median);

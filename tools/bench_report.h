@@ -29,6 +29,7 @@ struct bench_side {
 	struct bench_figures *slices; /* one or more */
 	unsigned n;
 	uint64_t requests, errors;
+	unsigned n_reconnects;
 	double seconds;
 };
 

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The vhost-user front-end.
+ * The vhost-user front-end. With --reconnect it outlives its server: rings, memory and the region
+ * that says what is in flight stay as they are, and the next server is set up with them.
  */
-#include "bench_link.h"
+#include "bench_vhost.h"
 
+#include <endian.h>
 #include <errno.h>
+#include <linux/virtio_ring.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -14,115 +17,29 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <viodm/vhost_msg.h>
+#include "bench_hist.h"
+#include "bench_phase.h"
 
 #define ANSWER_SECONDS 10
+#define RETRY_NS       10000000
 #define BIT(n)	       (UINT64_C(1) << (n))
-
-struct vhost {
-	struct bench_link base;
-	int sock;
-	pid_t pid; /* of the server; 0: unknown */
-	uint64_t protocol;
-	bool has_protocol;
-	unsigned n_queues; /* started */
-	struct vio_vhost_rx rx;
-};
 
 static struct vhost *to_vhost(struct bench_link *link)
 {
 	return vio_container_of(link, struct vhost, base);
 }
 
-/* ---- messages -------------------------------------------------------------------------------- */
+/* ---- connecting ------------------------------------------------------------------------------ */
 
-static struct vio_vhost_msg message(uint32_t request, uint32_t size)
+static void vhost_disconnect(struct vhost *v)
 {
-	return (struct vio_vhost_msg){
-		.hdr = {.request = request, .flags = VIO_VHOST_VERSION, .size = size}};
-}
-
-static int failed(const struct vhost *v, const struct vio_vhost_msg *msg, const char *what)
-{
-	return bench_error(v->base.name, "%s: %s", vio_vhost_request_name(msg->hdr.request), what);
-}
-
-/* Waits for the answer to `msg`, which stays in v->rx until the next one. */
-static int receive(struct vhost *v, const struct vio_vhost_msg *msg)
-{
-	int r;
-
 	vio_vhost_rx_next(&v->rx);
-	r = vio_vhost_recv(v->sock, &v->rx, 0);
-	if (r == 0)
-		return failed(v, msg, "the server closed the connection");
-	if (r == -EAGAIN)
-		return failed(v, msg, "no answer");
-	if (r < 0)
-		return failed(v, msg, strerror(-r));
-	if (v->rx.msg.hdr.request != msg->hdr.request || !(v->rx.msg.hdr.flags & VIO_VHOST_REPLY))
-		return failed(v, msg, "the answer is to something else");
-	return 0;
+	memset(&v->rx, 0, sizeof(v->rx)); /* half a message may have come */
+	if (v->sock >= 0)
+		close(v->sock);
+	v->sock = v->base.hangup_fd = -1;
+	v->protocol = 0;
 }
-
-/* Sends, and waits for the acknowledgement if the server gives one. */
-static int request(struct vhost *v, struct vio_vhost_msg *msg)
-{
-	bool ack = v->protocol & BIT(VIO_VHOST_PROTOCOL_F_REPLY_ACK) &&
-		   !vio_vhost_has_reply(msg->hdr.request);
-	int r;
-
-	if (ack)
-		msg->hdr.flags |= VIO_VHOST_NEED_REPLY;
-	r = vio_vhost_send(v->sock, msg, 0);
-	if (r < 0)
-		return failed(v, msg, strerror(-r));
-	if (!ack)
-		return 0;
-	r = receive(v, msg);
-	if (r == 0 && v->rx.msg.u.u64 != 0)
-		r = failed(v, msg, "the server refused");
-	return r;
-}
-
-static int set_u64(struct vhost *v, uint32_t req, uint64_t value)
-{
-	struct vio_vhost_msg msg = message(req, sizeof(uint64_t));
-
-	msg.u.u64 = value;
-	return request(v, &msg);
-}
-
-static int get_u64(struct vhost *v, uint32_t req, uint64_t *out)
-{
-	struct vio_vhost_msg msg = message(req, 0);
-
-	if (request(v, &msg) < 0 || receive(v, &msg) < 0)
-		return -1;
-	*out = v->rx.msg.u.u64;
-	return 0;
-}
-
-static int set_state(struct vhost *v, uint32_t req, unsigned index, uint32_t num)
-{
-	struct vio_vhost_msg msg = message(req, sizeof(struct vio_vhost_vring_state));
-
-	msg.u.state.index = index;
-	msg.u.state.num = num;
-	return request(v, &msg);
-}
-
-static int set_fd(struct vhost *v, uint32_t req, unsigned index, int fd)
-{
-	struct vio_vhost_msg msg = message(req, sizeof(uint64_t));
-
-	msg.u.u64 = index;
-	msg.fds[0] = fd;
-	msg.n_fds = 1;
-	return request(v, &msg);
-}
-
-/* ---- opening --------------------------------------------------------------------------------- */
 
 static int vhost_connect(struct vhost *v)
 {
@@ -132,13 +49,17 @@ static int vhost_connect(struct vhost *v)
 	socklen_t len = sizeof(peer);
 
 	if (strlen(v->base.name) >= sizeof(addr.sun_path))
-		return bench_error(v->base.name, "name of a socket too long");
+		return vhost_fail(v, "name of a socket too long");
 	memcpy(addr.sun_path, v->base.name, strlen(v->base.name) + 1);
 	v->sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (v->sock < 0 || connect(v->sock, (struct sockaddr *)&addr, sizeof(addr)) < 0)
-		return bench_error(v->base.name, "cannot connect: %s", strerror(errno));
+	if (v->sock < 0)
+		return vhost_fail(v, "cannot connect: %s", strerror(errno));
 	setsockopt(v->sock, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	setsockopt(v->sock, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	if (connect(v->sock, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
+		v->lost = errno == ENOENT || errno == ECONNREFUSED;
+		return vhost_fail(v, "cannot connect: %s", strerror(errno));
+	}
 	if (getsockopt(v->sock, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0)
 		v->pid = peer.pid;
 	v->base.hangup_fd = v->sock;
@@ -148,120 +69,270 @@ static int vhost_connect(struct vhost *v)
 static int get_config(struct vhost *v, struct bench_offer *offer)
 {
 	struct vio_vhost_msg msg =
-		message(VIO_VHOST_GET_CONFIG, VIO_VHOST_CONFIG_HDR + BENCH_CONFIG_BYTES);
+		vhost_message(VIO_VHOST_GET_CONFIG, VIO_VHOST_CONFIG_HDR + BENCH_CONFIG_BYTES);
 
 	if (!(v->protocol & BIT(VIO_VHOST_PROTOCOL_F_CONFIG)))
-		return bench_error(v->base.name, "does not offer its configuration space");
+		return vhost_fail(v, "does not offer its configuration space");
 	msg.u.config.size = BENCH_CONFIG_BYTES;
-	if (request(v, &msg) < 0 || receive(v, &msg) < 0)
+	if (vhost_ask(v, &msg) < 0)
 		return -1;
 	if (v->rx.msg.hdr.size < msg.hdr.size)
-		return failed(v, &msg, "the answer is too short");
+		return vhost_fail(v, "GET_CONFIG: the answer is too short");
 	bench_link_read_config(offer, v->rx.msg.u.config.data);
 	return 0;
 }
 
 static int negotiate_protocol(struct vhost *v)
 {
-	const uint64_t wanted = BIT(VIO_VHOST_PROTOCOL_F_MQ) | BIT(VIO_VHOST_PROTOCOL_F_REPLY_ACK) |
-				BIT(VIO_VHOST_PROTOCOL_F_CONFIG);
+	uint64_t wanted = BIT(VIO_VHOST_PROTOCOL_F_MQ) | BIT(VIO_VHOST_PROTOCOL_F_REPLY_ACK) |
+			  BIT(VIO_VHOST_PROTOCOL_F_CONFIG);
 	uint64_t n = 1, offered;
 
-	if (get_u64(v, VIO_VHOST_GET_PROTOCOL_FEATURES, &offered) < 0 ||
-	    set_u64(v, VIO_VHOST_SET_PROTOCOL_FEATURES, offered & wanted) < 0)
+	if (v->opts->reconnect > 0)
+		wanted |= BIT(VIO_VHOST_PROTOCOL_F_INFLIGHT_SHMFD);
+	if (vhost_get_u64(v, VIO_VHOST_GET_PROTOCOL_FEATURES, &offered) < 0 ||
+	    vhost_set_u64(v, VIO_VHOST_SET_PROTOCOL_FEATURES, offered & wanted) < 0)
 		return -1;
 	v->protocol = offered & wanted;
 	if (v->protocol & BIT(VIO_VHOST_PROTOCOL_F_MQ) &&
-	    get_u64(v, VIO_VHOST_GET_QUEUE_NUM, &n) < 0)
+	    vhost_get_u64(v, VIO_VHOST_GET_QUEUE_NUM, &n) < 0)
 		return -1;
 	v->base.max_queues = n < BENCH_MAX_QUEUES ? (unsigned)n : BENCH_MAX_QUEUES;
 	return 0;
 }
 
-static int vhost_negotiate(struct vhost *v, const struct bench_opts *o)
+/* The first time we choose; later it has to be what was chosen then. */
+static int choose_features(struct vhost *v, const struct bench_offer *offer)
+{
+	if (v->opts->reconnect > 0 && !(v->protocol & BIT(VIO_VHOST_PROTOCOL_F_INFLIGHT_SHMFD)))
+		return vhost_fail(v, "does not offer INFLIGHT_SHMFD, which --reconnect needs");
+	if (v->negotiated && v->base.features & ~offer->features)
+		return vhost_fail(v, "came back without a feature that is in use");
+	if (!v->negotiated && bench_link_accept(&v->base, v->opts, offer) < 0)
+		return -1;
+	v->negotiated = true;
+	return 0;
+}
+
+static int vhost_negotiate(struct vhost *v)
 {
 	struct bench_offer offer = {0};
-	struct vio_vhost_msg owner = message(VIO_VHOST_SET_OWNER, 0);
+	struct vio_vhost_msg owner = vhost_message(VIO_VHOST_SET_OWNER, 0);
 	uint64_t features;
 
-	if (get_u64(v, VIO_VHOST_GET_FEATURES, &offer.features) < 0)
+	if (vhost_get_u64(v, VIO_VHOST_GET_FEATURES, &offer.features) < 0)
 		return -1;
 	v->has_protocol = offer.features & BIT(VIO_VHOST_F_PROTOCOL_FEATURES);
 	if (v->has_protocol && negotiate_protocol(v) < 0)
 		return -1;
-	if (request(v, &owner) < 0 || get_config(v, &offer) < 0 ||
-	    bench_link_accept(&v->base, o, &offer) < 0)
+	if (vhost_request(v, &owner) < 0 || get_config(v, &offer) < 0 ||
+	    choose_features(v, &offer) < 0)
 		return -1;
 	features = v->base.features;
 	if (v->has_protocol)
 		features |= BIT(VIO_VHOST_F_PROTOCOL_FEATURES);
-	return set_u64(v, VIO_VHOST_SET_FEATURES, features);
+	return vhost_set_u64(v, VIO_VHOST_SET_FEATURES, features);
 }
 
 /* ---- queues ---------------------------------------------------------------------------------- */
 
-static int set_memory(struct vhost *v, const struct bench_mem *mem)
+static int set_memory(struct vhost *v)
 {
-	struct vio_vhost_msg msg = message(VIO_VHOST_SET_MEM_TABLE, vio_vhost_mem_table_size(1));
+	struct vio_vhost_msg msg =
+		vhost_message(VIO_VHOST_SET_MEM_TABLE, vio_vhost_mem_table_size(1));
 
 	msg.u.table.n = 1;
 	msg.u.table.region[0] = (struct vio_vhost_region){
-		.gpa = mem->gpa, .size = mem->size, .uaddr = (uintptr_t)mem->base};
-	msg.fds[0] = mem->fd;
+		.gpa = v->mem->gpa, .size = v->mem->size, .uaddr = (uintptr_t)v->mem->base};
+	msg.fds[0] = v->mem->fd;
 	msg.n_fds = 1;
-	return request(v, &msg);
+	return vhost_request(v, &msg);
 }
 
-static int start_queue(struct vhost *v, unsigned i, const struct bench_rings *r)
+/* The region is the first server's to make, and ours to keep. */
+static int get_inflight(struct vhost *v)
 {
+	struct vio_vhost_msg msg =
+		vhost_message(VIO_VHOST_GET_INFLIGHT_FD, sizeof(struct vio_vhost_inflight));
+
+	msg.u.inflight.n_queues = (uint16_t)v->n_queues;
+	msg.u.inflight.queue_size = v->rings[0].size;
+	if (vhost_ask(v, &msg) < 0)
+		return -1;
+	v->inflight_fd = vio_vhost_take_fd(&v->rx.msg, 0);
+	if (v->inflight_fd < 0)
+		return vhost_fail(v, "GET_INFLIGHT_FD: the answer has no descriptor");
+	v->inflight = v->rx.msg.u.inflight;
+	v->inflight.n_queues = msg.u.inflight.n_queues;
+	v->inflight.queue_size = msg.u.inflight.queue_size;
+	return 0;
+}
+
+static int set_inflight(struct vhost *v)
+{
+	struct vio_vhost_msg msg =
+		vhost_message(VIO_VHOST_SET_INFLIGHT_FD, sizeof(struct vio_vhost_inflight));
+
+	if (v->opts->reconnect == 0)
+		return 0;
+	if (v->inflight_fd < 0 && get_inflight(v) < 0)
+		return -1;
+	msg.u.inflight = v->inflight;
+	msg.fds[0] = v->inflight_fd;
+	msg.n_fds = 1;
+	return vhost_request(v, &msg);
+}
+
+/* The ring goes on behind what was used; the region has what is between that and the end. */
+static uint32_t ring_base(const struct bench_rings *r)
+{
+	const struct vring_used *used = r->used;
+
+	return le16toh(__atomic_load_n(&used->idx, __ATOMIC_ACQUIRE));
+}
+
+static int start_queue(struct vhost *v, unsigned i)
+{
+	const struct bench_rings *r = &v->rings[i];
 	struct vio_vhost_msg addr =
-		message(VIO_VHOST_SET_VRING_ADDR, sizeof(struct vio_vhost_vring_addr));
+		vhost_message(VIO_VHOST_SET_VRING_ADDR, sizeof(struct vio_vhost_vring_addr));
 
 	addr.u.addr = (struct vio_vhost_vring_addr){.index = i,
 						    .desc = (uintptr_t)r->desc,
 						    .used = (uintptr_t)r->used,
 						    .avail = (uintptr_t)r->avail};
-	if (set_state(v, VIO_VHOST_SET_VRING_NUM, i, r->size) < 0 ||
-	    set_state(v, VIO_VHOST_SET_VRING_BASE, i, 0) < 0 || request(v, &addr) < 0 ||
-	    set_fd(v, VIO_VHOST_SET_VRING_ERR, i, v->base.error_fd) < 0 ||
-	    set_fd(v, VIO_VHOST_SET_VRING_CALL, i, r->call_fd) < 0 ||
-	    set_fd(v, VIO_VHOST_SET_VRING_KICK, i, r->kick_fd) < 0)
+	if (vhost_set_state(v, VIO_VHOST_SET_VRING_NUM, i, r->size) < 0 ||
+	    vhost_set_state(v, VIO_VHOST_SET_VRING_BASE, i, ring_base(r)) < 0 ||
+	    vhost_request(v, &addr) < 0 ||
+	    vhost_set_fd(v, VIO_VHOST_SET_VRING_ERR, i, v->base.error_fd) < 0 ||
+	    vhost_set_fd(v, VIO_VHOST_SET_VRING_CALL, i, r->call_fd) < 0 ||
+	    vhost_set_fd(v, VIO_VHOST_SET_VRING_KICK, i, r->kick_fd) < 0)
 		return -1;
-	v->n_queues = i + 1;
-	return v->has_protocol ? set_state(v, VIO_VHOST_SET_VRING_ENABLE, i, 1) : 0;
+	return v->has_protocol ? vhost_set_state(v, VIO_VHOST_SET_VRING_ENABLE, i, 1) : 0;
+}
+
+static int start_queues(struct vhost *v)
+{
+	uint64_t features;
+
+	if (set_inflight(v) < 0 || set_memory(v) < 0)
+		return -1;
+	for (unsigned i = 0; i < v->n_queues; i++) {
+		if (start_queue(v, i) < 0)
+			return -1;
+	}
+	/* Without acknowledgements: any answer means that everything before was handled. */
+	return vhost_get_u64(v, VIO_VHOST_GET_FEATURES, &features);
+}
+
+static int stop_queues(struct vhost *v, uint16_t *base)
+{
+	for (unsigned i = 0; i < v->n_queues; i++) {
+		struct vio_vhost_msg msg = vhost_message(VIO_VHOST_GET_VRING_BASE,
+							 sizeof(struct vio_vhost_vring_state));
+
+		msg.u.state.index = i;
+		if (vhost_ask(v, &msg) < 0)
+			return -1;
+		base[i] = (uint16_t)v->rx.msg.u.state.num;
+	}
+	return 0;
+}
+
+/* ---- a server that goes and comes ------------------------------------------------------------ */
+
+/* False when there is nothing to wait for, or not any longer. */
+static bool wait_for_server(const struct vhost *v, uint64_t deadline)
+{
+	const struct timespec a_while = {.tv_nsec = RETRY_NS};
+
+	if (!v->lost || bench_interrupted() || bench_ns() >= deadline)
+		return false;
+	nanosleep(&a_while, NULL);
+	return true;
+}
+
+/* Connects and does again all that was done so far, until a server lives long enough for it. */
+static int set_up(struct vhost *v)
+{
+	uint64_t deadline = bench_ns() + (uint64_t)(v->opts->reconnect * 1e9);
+
+	do {
+		vhost_disconnect(v);
+		v->lost = false;
+		v->why[0] = '\0';
+		if (vhost_connect(v) == 0 && vhost_negotiate(v) == 0 &&
+		    (v->n_queues == 0 || start_queues(v) == 0))
+			return 0;
+	} while (wait_for_server(v, deadline));
+	return -1;
+}
+
+/* What the old server was told of our requests, the new one does not know. */
+static void kick_all(const struct vhost *v)
+{
+	for (unsigned i = 0; i < v->n_queues; i++)
+		eventfd_write(v->rings[i].kick_fd, 1);
+}
+
+static int come_back(struct vhost *v)
+{
+	if (set_up(v) < 0)
+		return -1;
+	v->base.n_reconnects++;
+	kick_all(v);
+	return 0;
+}
+
+/* Prints what is wrong, if that was not done yet. */
+static int vhost_result(const struct vhost *v, int r)
+{
+	if (r < 0 && v->why[0])
+		bench_error(v->base.name, "%s", v->why);
+	return r;
+}
+
+static bool may_come_back(const struct vhost *v)
+{
+	return v->lost && v->opts->reconnect > 0;
+}
+
+/* ---- the link -------------------------------------------------------------------------------- */
+
+static int vhost_reconnect(struct bench_link *link)
+{
+	struct vhost *v = to_vhost(link);
+
+	return vhost_result(v, come_back(v));
 }
 
 static int vhost_start(struct bench_link *link, const struct bench_mem *mem,
 		       const struct bench_rings *rings, unsigned n)
 {
 	struct vhost *v = to_vhost(link);
-	uint64_t features;
+	int r;
 
-	if (set_memory(v, mem) < 0)
-		return -1;
-	for (unsigned i = 0; i < n; i++) {
-		if (start_queue(v, i, &rings[i]) < 0)
-			return -1;
-	}
-	/* Without acknowledgements: any answer means that everything before was handled. */
-	return get_u64(v, VIO_VHOST_GET_FEATURES, &features);
+	v->mem = mem;
+	memcpy(v->rings, rings, n * sizeof(*rings));
+	v->n_queues = n;
+	r = start_queues(v);
+	if (r < 0 && may_come_back(v))
+		r = come_back(v);
+	return vhost_result(v, r);
 }
 
 static int vhost_stop(struct bench_link *link, uint16_t *base)
 {
 	struct vhost *v = to_vhost(link);
+	int r = stop_queues(v, base);
 
-	for (unsigned i = 0; i < v->n_queues; i++) {
-		struct vio_vhost_msg msg =
-			message(VIO_VHOST_GET_VRING_BASE, sizeof(struct vio_vhost_vring_state));
-
-		msg.u.state.index = i;
-		if (request(v, &msg) < 0 || receive(v, &msg) < 0)
-			return -1;
-		base[i] = (uint16_t)v->rx.msg.u.state.num;
+	while (r < 0 && may_come_back(v)) {
+		r = come_back(v);
+		if (r == 0)
+			r = stop_queues(v, base);
 	}
 	v->n_queues = 0;
-	return 0;
+	return vhost_result(v, r);
 }
 
 static int vhost_cpu(struct bench_link *link, uint64_t own, uint64_t *ns)
@@ -281,17 +352,18 @@ static void vhost_destroy(struct bench_link *link)
 {
 	struct vhost *v = to_vhost(link);
 
-	vio_vhost_rx_next(&v->rx);
-	if (v->sock >= 0)
-		close(v->sock);
+	vhost_disconnect(v);
 	if (v->base.error_fd >= 0)
 		close(v->base.error_fd);
+	if (v->inflight_fd >= 0)
+		close(v->inflight_fd);
 	free(v);
 }
 
 static const struct bench_link_ops vhost_ops = {
 	.start = vhost_start,
 	.stop = vhost_stop,
+	.reconnect = vhost_reconnect,
 	.cpu = vhost_cpu,
 	.destroy = vhost_destroy,
 };
@@ -305,9 +377,10 @@ struct bench_link *bench_vhost_open(const struct bench_opts *o, const char *sock
 	v->base.ops = &vhost_ops;
 	v->base.name = socket;
 	v->base.max_queues = 1;
-	v->sock = v->base.hangup_fd = -1;
+	v->opts = o;
+	v->sock = v->base.hangup_fd = v->inflight_fd = -1;
 	v->base.error_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (v->base.error_fd >= 0 && vhost_connect(v) == 0 && vhost_negotiate(v, o) == 0)
+	if (v->base.error_fd >= 0 && vhost_result(v, set_up(v)) == 0)
 		return &v->base;
 	vhost_destroy(&v->base);
 	return NULL;
