@@ -173,10 +173,11 @@ VIO_EXPORT uint16_t vio_device_queue_disable(struct vio_device *dev, uint32_t in
 VIO_EXPORT int vio_device_queue_set_kick_fd(struct vio_device *dev, uint32_t index, int fd);
 
 /*
- * From its next start on the queue keeps track of what is in flight in `area` (inflight.h), `len`
- * bytes at a multiple of 8 that outlive this process, and begins with what an earlier owner left
- * there; NULL: no tracking. An area that is too short, or of another queue size or version, is a
- * driver fault at enable. Borrowed. 0, -EBUSY or -EINVAL as for the kick fd.
+ * From its next start on (which interrupts, whatever the ring says) the queue keeps track of what
+ * is in flight in `area` (inflight.h), `len` bytes at a multiple of 8 that outlive this process,
+ * and begins with what an earlier owner left there; NULL: no tracking. An area that is too short,
+ * or of another queue size or version, is a driver fault at enable. Borrowed. 0, -EBUSY or -EINVAL
+ * as for the kick fd.
  */
 VIO_EXPORT int vio_device_queue_set_inflight(struct vio_device *dev, uint32_t index,
 					     struct vio_inflight *area, size_t len);

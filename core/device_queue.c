@@ -427,6 +427,14 @@ bool vio_device_kick_fd_shared(const struct vio_device *dev, uint32_t index)
 	return dq && dq->kick_fd != dq->own_kick_fd;
 }
 
+static void queue_interrupt(struct vio_device *dev, struct vio_queue *q)
+{
+	if (!dev->transport)
+		return;
+	vio_count(&q->stats.interrupts, 1);
+	dev->transport->ops->queue_interrupt(dev->transport, q->index);
+}
+
 void vio_device_publish(struct vio_device *dev, struct vio_queue *q)
 {
 	uint16_t before = q->published;
@@ -435,10 +443,8 @@ void vio_device_publish(struct vio_device *dev, struct vio_queue *q)
 	if (q->published == before)
 		return;
 	vio_count(&q->stats.requests, (uint16_t)(q->published - before));
-	if (!wanted || !dev->transport)
-		return;
-	vio_count(&q->stats.interrupts, 1);
-	dev->transport->ops->queue_interrupt(dev->transport, q->index);
+	if (wanted)
+		queue_interrupt(dev, q);
 }
 
 int vio_device_pop(struct vio_device *dev, struct vio_queue *q, struct vio_chain **out)
@@ -478,6 +484,9 @@ int vio_device_queue_begin(struct vio_device *dev, uint16_t index, struct vio_lo
 		}
 	}
 	dq->begun = true;
+	/* The last owner may have died after publishing and before the interrupt for that. */
+	if (dq->frozen.inflight)
+		queue_interrupt(dev, &dq->q);
 	return 0;
 }
 

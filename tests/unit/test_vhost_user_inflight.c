@@ -274,6 +274,38 @@ static void test_takes_over(void)
 	}
 }
 
+/* The dead server used all there was and did not come to say so: the driver sleeps. */
+static void test_takes_over_interrupt(void)
+{
+	uint16_t head;
+	struct areas a;
+	struct fix f;
+	struct fe fe;
+
+	for (unsigned accounted = 0; accounted < 2; accounted++) {
+		fix_open(&f, false);
+		fe_open(&fe, &f);
+		CU_ASSERT_EQUAL(begin(&fe), 0);
+		areas_make(&a, 1, RING_SIZE, 0);
+		head = offer(&fe, 0);
+		drv_queue_publish(&fe.q[0]);
+		use(&fe.q[0], head);
+		*area(&a, 0) = (struct vio_inflight){.version = VIO_INFLIGHT_VERSION,
+						     .desc_num = RING_SIZE,
+						     .last_batch_head = head,
+						     .used_idx = (uint16_t)accounted};
+		area(&a, 0)->desc[head].inflight = !accounted;
+		CU_ASSERT_EQUAL(set(&fe, &a), 0);
+		CU_ASSERT_EQUAL(ring(&fe, 0, 1), 0);
+		fe_turn(&fe);
+		CU_ASSERT_TRUE(fe_event(fe.call[0]));
+		CU_ASSERT_EQUAL(drv_queue_used_idx(&fe.q[0]), 1);
+		areas_free(&a);
+		fe_close(&fe);
+		fix_close(&f);
+	}
+}
+
 /* A disconnect in passing: requests that come meanwhile are served after it, once. */
 static void test_reconnect(void)
 {
@@ -668,6 +700,7 @@ static CU_TestInfo tests[] = {
 	{"payloads of 20 and 24 bytes", test_payload_sizes},
 	{"areas that come while rings run", test_while_running},
 	{"taking over from a dead server", test_takes_over},
+	{"taking over an interrupt that is missing", test_takes_over_interrupt},
 	{"reconnecting", test_reconnect},
 	{"a reset voids what is in flight, a disconnect does not", test_resets},
 	{"stop and start", test_stop_and_start},
