@@ -48,6 +48,9 @@ expect 2 '--bs: "100" is not a multiple of 512|--bs: "100" is out of range' --bs
 expect 2 '--rw: read, write' --rw reed a.sock
 expect 2 'do not go together' --poll --sleep a.sock
 expect 2 '--depth is larger than --queue-size' --depth 8 --queue-size 4 a.sock
+expect 2 'together with one socket' --reconnect 1 --vs b.sock a.sock
+expect 2 'seconds, such as' --reconnect soon a.sock
+expect 1 'none.sock: cannot connect: No such file' --reconnect 0.2 none.sock
 expect 1 'none.sock: cannot connect' none.sock
 expect 1 'the disk has 1 queue' --queues 2 b.sock
 expect 1 'the disk has 67108864 bytes only' --span 1G a.sock
@@ -65,6 +68,9 @@ expect 1 'disk0: queue 0: verify: sector [0-9]+, generation [0-9]+: reads as zer
 	--sleep --span 1M --time 0.2 -c disks.ini -o disk0.engine=null -o disk0.size=16M disk0
 expect 0 "$ok" --verify --rw mixed:50 --sleep --span 1M --count 5000 -c disks.ini \
 	-o disk0.engine=null -o disk0.size=1M disk1
+printf '[serve]\nlog-level = debug\n' >>disks.ini
+expect 0 'disk1.*: 10 requests' --count 10 --sleep -c disks.ini -o disk0.engine=null \
+	-o disk0.size=1M disk1
 expect 1 'no such device' -c disks.ini -o disk0.engine=null -o disk0.size=1M disk7
 
 # ---- for programs
@@ -93,12 +99,41 @@ victim=${pids[-1]}
 (sleep 0.5 && kill -9 "$victim") &
 expect 1 'c.sock: the server closed the connection' --time 50 --sleep c.sock
 
+# ---- and waited for, if wanted: the next one has the data, or has not
+for image in d.img other.img; do
+	truncate -s 16M $image
+	serve d.sock "$serve" -s d.sock -i d.img
+	victim=${pids[-1]}
+	(
+		sleep 0.5
+		kill -9 "$victim"
+		tail -s 0.05 --pid="$victim" -f /dev/null # until its socket is closed
+		exec "$serve" -s d.sock -i $image >>servers.log 2>&1
+	) &
+	pids+=($!)
+	if [ $image = d.img ]; then
+		expect 0 'reconnects +1$' --verify --rw mixed:50 --time 1 --sleep --span 8M \
+			--reconnect 10 d.sock
+	else
+		expect 1 'd.sock: queue 0: verify: sector' --verify --rw mixed:50 --time 1 \
+			--sleep --span 8M --reconnect 10 d.sock
+	fi
+	kill "${pids[-1]}"
+	rm -f d.sock
+done
+serve d.sock "$serve" -s d.sock -i d.img
+victim=${pids[-1]}
+(sleep 0.5 && kill -9 "$victim") &
+expect 1 'd.sock: cannot connect: Connection refused' --time 50 --sleep --reconnect 0.5 d.sock
+
 # ---- another server
 if command -v qemu-storage-daemon >/dev/null; then
 	truncate -s 64M img
 	serve q.sock qemu-storage-daemon --blockdev file,node-name=f,filename=img \
 		--export vhost-user-blk,id=e,node-name=f,addr.type=unix,addr.path=q.sock,writable=on
 	expect 0 "$ok" --verify --rw mixed:50 --span 8M --time 0.5 --sleep q.sock
+	qemu-storage-daemon --version | grep -q 'version 7\.' &&
+		expect 1 'q.sock: does not offer INFLIGHT_SHMFD' --time 0.2 --reconnect 1 q.sock
 else
 	echo "skipped: qemu-storage-daemon is not installed"
 fi
