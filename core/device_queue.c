@@ -189,6 +189,8 @@ void vio_device_queue_stats(const struct vio_device *dev, uint32_t index,
 	stats->interrupts = counted(&s->interrupts);
 	stats->polls_hit = counted(&s->polls_hit);
 	stats->polls_missed = counted(&s->polls_missed);
+	for (unsigned i = 0; i < VIO_LATENCY_BUCKETS; i++)
+		stats->latency[i] = counted(&s->latency[i]);
 }
 
 /* ---- registers ---------------------------------------------------------------------------------

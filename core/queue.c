@@ -17,8 +17,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #define CHAIN_MAX_BYTES (UINT64_C(1) << 32) /* SPLIT-DRV: no chain is longer than 2^32 bytes */
+
+/* vio_chain.state; 0: not popped. What most chains do not have costs push one look at all of it. */
+#define CHAIN_BUSY    0x1u
+#define CHAIN_TRACKED 0x2u
+#define CHAIN_TIMED   0x4u
 
 static uint16_t load16(const __virtio16 *p)
 {
@@ -414,15 +420,16 @@ bool vio_queue_arm(struct vio_queue *q)
 	return q->started && !q->fault && queue_rearm(q) != 0;
 }
 
-static __attribute__((noinline)) void inflight_take(struct vio_queue *q, uint16_t head)
+static void inflight_take(struct vio_queue *q, struct vio_chain *c)
 {
-	struct vio_inflight_desc *d = &q->inflight->desc[head];
+	struct vio_inflight_desc *d = &q->inflight->desc[c->head];
 
+	c->state |= CHAIN_TRACKED;
 	d->counter = q->inflight_counter++;
 	__atomic_store_n(&d->inflight, 1, __ATOMIC_RELEASE);
 }
 
-static __attribute__((noinline)) void inflight_push(struct vio_queue *q, struct vio_chain *c)
+static void inflight_push(struct vio_queue *q, struct vio_chain *c)
 {
 	c->batch_next = q->batch_head;
 	q->batch_head = c->head;
@@ -441,11 +448,66 @@ static __attribute__((noinline)) void inflight_publish(struct vio_queue *q, uint
 	__atomic_store_n(&q->inflight->used_idx, q->used_idx, __ATOMIC_RELEASE);
 }
 
+/* ---- latency -----------------------------------------------------------------------------------
+ */
+
+#define LATENCY_EVERY 64u /* entries of the ring; a power of two */
+#define LATENCY_UNIT  7	  /* the first bucket is of 2^7 ns */
+
+uint64_t vio_latency_bound(unsigned bucket)
+{
+	if (bucket < 2)
+		return (uint64_t)(bucket + 1) << LATENCY_UNIT;
+	return (uint64_t)(3 + bucket % 2) << (bucket / 2 - 1) << LATENCY_UNIT;
+}
+
+static unsigned latency_bucket(uint64_t ns)
+{
+	uint64_t v = ns >> LATENCY_UNIT;
+	unsigned log2, bucket;
+
+	if (v < 2)
+		return (unsigned)v;
+	log2 = 63u - (unsigned)__builtin_clzll(v);
+	bucket = 2 * log2 + (v >> (log2 - 1) & 1);
+	return bucket < VIO_LATENCY_BUCKETS ? bucket : VIO_LATENCY_BUCKETS - 1;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static void latency_begin(struct vio_chain *c)
+{
+	c->state |= CHAIN_TIMED;
+	c->popped_ns = now_ns();
+}
+
+static void latency_end(struct vio_queue *q, const struct vio_chain *c)
+{
+	vio_count(&q->stats.latency[latency_bucket(now_ns() - c->popped_ns)], 1);
+}
+
+/* ---- popping -----------------------------------------------------------------------------------
+ */
+
 /* Nothing more is popped: the next pop finds the ring empty and then the fault. */
 static __attribute__((cold)) int pop_fault(struct vio_queue *q, const char *rule)
 {
 	q->shadow_avail = q->next_avail;
 	return queue_fault(q, rule);
+}
+
+static __attribute__((noinline)) void pop_special(struct vio_queue *q, struct vio_chain *c)
+{
+	if (q->inflight)
+		inflight_take(q, c);
+	if (q->next_avail % LATENCY_EVERY == 0)
+		latency_begin(c);
 }
 
 int vio_queue_pop(struct vio_queue *q, struct vio_chain **out)
@@ -468,7 +530,7 @@ int vio_queue_pop(struct vio_queue *q, struct vio_chain **out)
 	if (VIO_UNLIKELY(head >= q->size))
 		return pop_fault(q, "head index outside the descriptor table");
 	c = slot(q, head);
-	if (VIO_UNLIKELY(c->busy))
+	if (VIO_UNLIKELY(c->state))
 		return pop_fault(q, "head made available again while in flight");
 	w.iov = c->iov;
 	w.left = q->chain_max;
@@ -484,22 +546,32 @@ int vio_queue_pop(struct vio_queue *q, struct vio_chain **out)
 	c->n_writable = (uint32_t)(w.iov - w.writable);
 	c->readable_len = w.readable;
 	c->writable_len = w.bytes - w.readable;
-	c->busy = true;
+	c->state = CHAIN_BUSY;
 	q->in_flight++;
-	if (VIO_UNLIKELY(q->inflight))
-		inflight_take(q, head);
 	*out = c;
+	if (VIO_UNLIKELY(q->inflight || q->next_avail % LATENCY_EVERY == 0))
+		pop_special(q, c);
 	return 1;
 }
 
 /* ---- push and publish --------------------------------------------------------------------------
  */
 
+static __attribute__((noinline)) void push_special(struct vio_queue *q, struct vio_chain *chain,
+						   uint8_t state)
+{
+	if (state & CHAIN_TRACKED)
+		inflight_push(q, chain);
+	if (state & CHAIN_TIMED)
+		latency_end(q, chain);
+}
+
 void vio_queue_push(struct vio_queue *q, struct vio_chain *chain, uint64_t len)
 {
 	struct vring_used_elem *e;
+	uint8_t state = chain->state;
 
-	chain->busy = false;
+	chain->state = 0;
 	q->in_flight--;
 	if (VIO_UNLIKELY(q->fault))
 		return;
@@ -511,8 +583,8 @@ void vio_queue_push(struct vio_queue *q, struct vio_chain *chain, uint64_t len)
 	e->id = htole32(chain->head);
 	e->len = htole32((uint32_t)len);
 	q->used_idx++;
-	if (VIO_UNLIKELY(q->inflight))
-		inflight_push(q, chain);
+	if (VIO_UNLIKELY(state != CHAIN_BUSY))
+		push_special(q, chain, state);
 }
 
 bool vio_queue_publish(struct vio_queue *q)

@@ -51,7 +51,8 @@ struct vio_chain {
 	uint64_t writable_len;
 	uint16_t head;
 	uint16_t batch_next; /* the queue's own: pushed before this one, not yet published */
-	bool busy;	     /* the queue's own: popped and not yet pushed */
+	uint8_t state;	     /* the queue's own: popped and not yet pushed, and what push does */
+	uint64_t popped_ns;  /* the queue's own: when, for those whose time is taken */
 };
 
 /* What a queue is started with; the running queue keeps a copy that no register write reaches. */
@@ -72,6 +73,14 @@ struct vio_queue_config {
 };
 
 /*
+ * How long requests took from pop to push: the time of one in 64 is taken. Buckets are half powers
+ * of two wide. Bucket i has what took less than vio_latency_bound(i) nanoseconds and did not fit
+ * into an earlier one; the last bucket, from 25 seconds, has everything else.
+ */
+#define VIO_LATENCY_BUCKETS 56
+VIO_EXPORT uint64_t vio_latency_bound(unsigned bucket);
+
+/*
  * What a queue has done since its device was made. Counted by the queue's loop, without locks; any
  * thread may look (vio_device_queue_stats()).
  */
@@ -84,6 +93,7 @@ struct vio_queue_stats {
 	uint64_t interrupts;	/* asked for by the driver and sent */
 	uint64_t polls_hit;	/* looked without being kicked: something was available */
 	uint64_t polls_missed;	/* ... nothing was */
+	uint64_t latency[VIO_LATENCY_BUCKETS];
 };
 
 /* Adds to a counter. Its queue's loop only; costs two moves and an addition. */

@@ -51,17 +51,53 @@ static json_t *device_status(struct daemon *d, size_t i)
 	return out;
 }
 
+/* Microseconds that `percent` of the requests whose time was taken needed at most; -1: none was. */
+static double percentile(const struct vio_queue_stats *s, uint64_t samples, unsigned percent)
+{
+	uint64_t seen = 0;
+
+	for (unsigned i = 0; i < VIO_LATENCY_BUCKETS; i++) {
+		seen += s->latency[i];
+		if (samples > 0 && seen >= (samples * percent + 99) / 100)
+			return (double)vio_latency_bound(i) / 1000;
+	}
+	return -1;
+}
+
+static void add_percentile(json_t *out, const char *key, double us)
+{
+	json_object_set_new(out, key, us < 0 ? json_null() : json_real(us));
+}
+
+static json_t *queue_latency(const struct vio_queue_stats *s)
+{
+	json_t *buckets = json_array(), *out;
+	uint64_t samples = 0;
+
+	for (unsigned i = 0; i < VIO_LATENCY_BUCKETS; i++) {
+		samples += s->latency[i];
+		if (s->latency[i] > 0)
+			json_array_append_new(buckets,
+					      json_pack("[I, I]", (json_int_t)vio_latency_bound(i),
+							(json_int_t)s->latency[i]));
+	}
+	out = json_pack("{s:I, s:o}", "samples", (json_int_t)samples, "buckets", buckets);
+	add_percentile(out, "p50-us", percentile(s, samples, 50));
+	add_percentile(out, "p99-us", percentile(s, samples, 99));
+	return out;
+}
+
 static json_t *queue_stats(const struct vio_device *dev, uint16_t index)
 {
 	struct vio_queue_stats s;
 
 	vio_device_queue_stats(dev, index, &s);
-	return json_pack("{s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "queue", (int)index,
+	return json_pack("{s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "queue", (int)index,
 			 "requests", (json_int_t)s.requests, "bytes-read", (json_int_t)s.bytes_read,
 			 "bytes-written", (json_int_t)s.bytes_written, "errors",
 			 (json_int_t)s.errors, "kicks", (json_int_t)s.kicks, "interrupts",
 			 (json_int_t)s.interrupts, "polls-hit", (json_int_t)s.polls_hit,
-			 "polls-missed", (json_int_t)s.polls_missed);
+			 "polls-missed", (json_int_t)s.polls_missed, "latency", queue_latency(&s));
 }
 
 static json_t *device_stats(struct daemon *d, size_t i)

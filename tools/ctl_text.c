@@ -59,16 +59,30 @@ static void print_status(FILE *out, const json_t *reply)
 			text_of(d, "socket"));
 }
 
+/* "0.64", "12.3", "1573": of microseconds. */
+static const char *us_of(const json_t *object, const char *key, char *cell)
+{
+	const json_t *number = json_object_get(object, key);
+	double us = json_number_value(number);
+
+	if (!json_is_number(number))
+		return "-";
+	snprintf(cell, CELL_LEN, "%.*f", us < 10 ? 2 : us < 100 ? 1 : 0, us);
+	return cell;
+}
+
 static void print_queue(FILE *out, const char *name, const json_t *q)
 {
-	char got[CELL_LEN], given[CELL_LEN];
+	const json_t *latency = json_object_get(q, "latency");
+	char got[CELL_LEN], given[CELL_LEN], p50[CELL_LEN], p99[CELL_LEN];
 
-	fprintf(out, "%-12s %5lld %12lld %8s %8s %8lld %12lld %12lld %12lld %12lld\n", name,
+	fprintf(out, "%-12s %5lld %12lld %8s %8s %8lld %12lld %12lld %12lld %12lld %8s %8s\n", name,
 		(long long)number_of(q, "queue"), (long long)number_of(q, "requests"),
 		bytes_of(q, "bytes-read", got), bytes_of(q, "bytes-written", given),
 		(long long)number_of(q, "errors"), (long long)number_of(q, "kicks"),
 		(long long)number_of(q, "interrupts"), (long long)number_of(q, "polls-hit"),
-		(long long)number_of(q, "polls-missed"));
+		(long long)number_of(q, "polls-missed"), us_of(latency, "p50-us", p50),
+		us_of(latency, "p99-us", p99));
 }
 
 static void print_stats(FILE *out, const json_t *reply)
@@ -76,9 +90,9 @@ static void print_stats(FILE *out, const json_t *reply)
 	const json_t *devices = json_object_get(reply, "devices"), *d, *q;
 	size_t i, j;
 
-	fprintf(out, "%-12s %5s %12s %8s %8s %8s %12s %12s %12s %12s\n", "DEVICE", "QUEUE",
+	fprintf(out, "%-12s %5s %12s %8s %8s %8s %12s %12s %12s %12s %8s %8s\n", "DEVICE", "QUEUE",
 		"REQUESTS", "READ", "WRITTEN", "ERRORS", "KICKS", "INTERRUPTS", "POLLS-HIT",
-		"POLLS-MISSED");
+		"POLLS-MISSED", "P50-US", "P99-US");
 	json_array_foreach(devices, i, d)
 	{
 		json_array_foreach(json_object_get(d, "queues"), j, q)

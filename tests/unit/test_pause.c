@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 #include <viodm/engines.h>
 #include <viodm/iothread.h>
 
@@ -262,6 +263,59 @@ static void test_counts_after_reset(void)
 	disk_fini(&d);
 }
 
+static uint64_t samples(const struct disk *d, unsigned from)
+{
+	struct vio_queue_stats s;
+	uint64_t n = 0;
+
+	vio_device_queue_stats(d->dev, 0, &s);
+	for (unsigned i = from; i < VIO_LATENCY_BUCKETS; i++)
+		n += s.latency[i];
+	return n;
+}
+
+/* The time of every 64th request is taken, over all that happens between pop and push. */
+static void test_latency(void)
+{
+	static const struct timespec nap = {.tv_nsec = 3000000};
+	struct drv_blk_req req = {.in_len = SECTOR};
+	uint8_t buf[SECTOR];
+	unsigned slow = 0;
+	struct disk d;
+
+	while (vio_latency_bound(slow) <= 3000000)
+		slow++;
+	disk_init(&d, DRV_MMIO);
+	for (unsigned n = 0; n < 191; n++)
+		CU_ASSERT_EQUAL(drv_blk_read(&d.blk, 0, buf, SECTOR), VIRTIO_BLK_S_OK);
+	CU_ASSERT_EQUAL(samples(&d, 0), 2);
+	req.in = buf;
+	drv_held_hold(d.held, true);
+	MUST(drv_blk_submit(&d.blk, 0, &req));
+	drv_device_settle(&d.drv);
+	nanosleep(&nap, NULL);
+	CU_ASSERT_EQUAL(samples(&d, 0), 2);
+	drv_held_release(d.held, 1, false);
+	drv_held_hold(d.held, false);
+	CU_ASSERT_EQUAL(drv_blk_wait(&d.blk, 0, &req), 0);
+	CU_ASSERT_EQUAL(samples(&d, 0), 3);
+	CU_ASSERT_TRUE(samples(&d, slow) >= 1);
+	disk_fini(&d);
+}
+
+/* The buckets follow each other without a gap, and grow by half or a third. */
+static void test_latency_buckets(void)
+{
+	CU_ASSERT_EQUAL(vio_latency_bound(0), 128);
+	for (unsigned i = 1; i < VIO_LATENCY_BUCKETS; i++) {
+		uint64_t low = vio_latency_bound(i - 1), high = vio_latency_bound(i);
+
+		CU_ASSERT_TRUE(high > low && high - low <= low);
+		CU_ASSERT_TRUE(i < 2 || high - low <= low / 2);
+	}
+	CU_ASSERT_TRUE(vio_latency_bound(VIO_LATENCY_BUCKETS - 2) > UINT64_C(25000000000));
+}
+
 static CU_TestInfo tests[] = {
 	{"pause and resume", test_pause},
 	{"reset while paused", test_reset_while_paused},
@@ -269,6 +323,8 @@ static CU_TestInfo tests[] = {
 	{"counters of a probe", test_counters_of_a_probe},
 	{"counters of a disk", test_counters_of_a_disk},
 	{"counters are kept over a reset", test_counts_after_reset},
+	{"latency", test_latency},
+	{"buckets of the latency", test_latency_buckets},
 	{"pauses under load", test_pause_under_load},
 	CU_TEST_INFO_NULL,
 };

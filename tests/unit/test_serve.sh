@@ -67,7 +67,10 @@ expect() {
 # load DEVICE: writes, reads and compares; the daemon counts it
 load() {
 	expect 0 verified bench --verify --count 2000 --span 1M --quiet "$1.sock"
-	expect 0 "^$1 +0 +[0-9]{4,} +[0-9.]+[MG] +[0-9.]+[MG] +0 " ctl ctl.sock stats "$1"
+	expect 0 "^$1 +0 +[0-9]{4,} +[0-9.]+[MG] +[0-9.]+[MG] +0 +([0-9]+ +){4}[0-9.]+ +[0-9.]+$" \
+		ctl ctl.sock stats "$1"
+	expect 0 '"latency":\{"samples":[1-9][0-9]*,"buckets":\[\[[0-9]+,[0-9]+\]' \
+		ctl --json ctl.sock stats "$1"
 }
 
 image=disk.img
@@ -142,7 +145,8 @@ logged 'ready: 3 devices' || fail "readiness is not logged"
 expect 0 '^viodm [0-9.]+, process [0-9]+, for [0-9]+ s, log level info$' ctl ctl.sock status
 expect 0 '^mem0 +blk +waiting +2 inproc +memory +8M +mem0\.sock$' ctl ctl.sock status
 expect 0 '^rng0 +rng +waiting +1 inproc +- +- +rng0\.sock$' ctl ctl.sock status
-expect 0 '^mem0 +1 +0 ' ctl ctl.sock stats
+expect 0 '^mem0 +1 +0 .* - +-$' ctl ctl.sock stats
+expect 0 '"latency":\{"samples":0,"buckets":\[\],"p50-us":null,' ctl --json ctl.sock stats rng0
 expect 0 '"name":"rng0","queues":\[\{"queue":0,"requests":0,' ctl --json ctl.sock stats rng0
 expect 0 '^disk0: 1048576 bytes, as before$' ctl ctl.sock resize
 expect 0 '^rng0: has no size$' ctl ctl.sock resize
