@@ -2,6 +2,7 @@
 #include <driver/bus.h>
 
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 
 void drv_bus_destroy(struct drv_bus *bus)
@@ -10,13 +11,41 @@ void drv_bus_destroy(struct drv_bus *bus)
 		bus->ops->destroy(bus);
 }
 
+static const char *const reg_names[] = {
+	[DRV_DEVICE_ID] = "device id",	     [DRV_STATUS] = "status",
+	[DRV_OFFERED] = "offered features",  [DRV_ACCEPTED] = "accepted features",
+	[DRV_GENERATION] = "generation",     [DRV_QUEUE_MAX] = "queue max",
+	[DRV_QUEUE_SIZE] = "queue size",     [DRV_QUEUE_DESC] = "queue desc",
+	[DRV_QUEUE_DRIVER] = "queue driver", [DRV_QUEUE_DEVICE] = "queue device",
+	[DRV_QUEUE_ENABLE] = "queue enable", [DRV_QUEUE_RESET] = "queue reset",
+};
+
+static void trace_bytes(struct drv_bus *bus, const char *what, uint32_t off, const void *buf,
+			uint32_t len)
+{
+	const uint8_t *b = buf;
+	char text[3 * 16 + 1] = "";
+
+	if (!bus->trace)
+		return;
+	for (uint32_t i = 0; i < len && i < 16; i++)
+		snprintf(text + 3 * i, sizeof(text) - 3 * i, " %02x", b[i]);
+	drv_trace(bus->trace, "config %s [%u, +%u):%s", what, off, len, text);
+}
+
 uint64_t drv_get(struct drv_bus *bus, enum drv_reg reg, uint32_t index)
 {
-	return bus->ops->get(bus, reg, index);
+	uint64_t value = bus->ops->get(bus, reg, index);
+
+	drv_trace(bus->trace, "read  %s[%u] = %#llx", reg_names[reg], index,
+		  (unsigned long long)value);
+	return value;
 }
 
 void drv_set(struct drv_bus *bus, enum drv_reg reg, uint32_t index, uint64_t value)
 {
+	drv_trace(bus->trace, "write %s[%u] = %#llx", reg_names[reg], index,
+		  (unsigned long long)value);
 	bus->ops->set(bus, reg, index, value);
 }
 
@@ -56,16 +85,19 @@ void drv_accept(struct drv_bus *bus, uint64_t features)
 
 void drv_kick(struct drv_bus *bus, uint16_t queue)
 {
+	drv_trace(bus->trace, "kick  queue %u", queue);
 	bus->ops->kick(bus, queue);
 }
 
 void drv_config_read(struct drv_bus *bus, uint32_t off, void *buf, uint32_t len)
 {
 	bus->ops->config_read(bus, off, buf, len);
+	trace_bytes(bus, "read", off, buf, len);
 }
 
 void drv_config_write(struct drv_bus *bus, uint32_t off, const void *buf, uint32_t len)
 {
+	trace_bytes(bus, "write", off, buf, len);
 	bus->ops->config_write(bus, off, buf, len);
 }
 
@@ -104,6 +136,9 @@ uint32_t drv_irq_take(struct drv_bus *bus, uint32_t source)
 	bus->ops->irq_collect(bus);
 	n = bus->irq[source];
 	bus->irq[source] = 0;
+	if (n > 0)
+		drv_trace(bus->trace, "took  %u interrupt(s) of %s %u", n,
+			  source == DRV_IRQ_CONFIG ? "configuration" : "queue", source);
 	return n;
 }
 

@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <driver/trace.h>
+
 struct drv_bus;
 
 /* The registers that every transport has in some form. `index` is the queue, or the window of 32
@@ -56,6 +58,7 @@ struct drv_bus {
 	uint32_t irq[DRV_N_IRQS]; /* collected, not yet taken */
 	_Atomic uint32_t n_irqs;  /* interrupts that ever arrived: messages, or rises of the line */
 	_Atomic bool line;	  /* the level of the interrupt line, where there is one */
+	struct drv_trace *trace;  /* where accesses are noted; NULL: nowhere */
 };
 
 /* Takes the device's transport away, which resets the device. NULL is allowed. */

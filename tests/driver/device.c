@@ -144,6 +144,7 @@ int drv_device_start(struct drv_device *d, const struct drv_device_config *cfg)
 
 void drv_device_submit(struct drv_device *d, uint16_t index)
 {
+	drv_trace(d->bus->trace, "queue %u: available up to %u", index, d->queue[index].avail_idx);
 	if (drv_queue_publish(&d->queue[index]))
 		drv_kick(d->bus, index);
 }
@@ -177,10 +178,8 @@ static int wait_thread(struct drv_device *d, uint16_t index, struct drv_used *ou
 	}
 }
 
-int drv_device_wait(struct drv_device *d, uint16_t index, struct drv_used *out)
+static int wait_turning(struct drv_device *d, uint16_t index, struct drv_used *out)
 {
-	if (!d->turn)
-		return wait_thread(d, index, out);
 	for (;;) {
 		int r = drv_queue_get(&d->queue[index], out);
 
@@ -189,4 +188,16 @@ int drv_device_wait(struct drv_device *d, uint16_t index, struct drv_used *out)
 		if (d->turn(d->turn_arg) <= 0)
 			return drv_queue_get(&d->queue[index], out);
 	}
+}
+
+int drv_device_wait(struct drv_device *d, uint16_t index, struct drv_used *out)
+{
+	int r = d->turn ? wait_turning(d, index, out) : wait_thread(d, index, out);
+
+	if (r > 0)
+		drv_trace(d->bus->trace, "queue %u: used head %u, %u bytes", index, out->head,
+			  out->len);
+	else
+		drv_trace(d->bus->trace, "queue %u: nothing used (%d)", index, r);
+	return r;
 }

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "target.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <driver/bus_mmio.h>
+#include <driver/bus_pci.h>
+#include <viodm/config.h>
+#include <viodm/loop_manual.h>
+
+#include "result.h"
+
+/* Two regions that touch in guest-physical memory and nowhere else. */
+#define RAM_GPA	 0x10000u
+#define RAM_SIZE 0x1000000u
+
+/* Statements are tested here, not what the device has to say about its driver. */
+static void drop_line(void *arg, enum vio_log_level level, const char *line)
+{
+	struct run *r = arg;
+
+	if (level <= VIO_LOG_WARN)
+		run_note(r, "device says: %s", line);
+}
+
+struct inproc {
+	struct vio_config *cfg;
+	struct vio_assembly *assembly;
+	struct vio_mem *map;
+	struct vio_loop *loop;
+	struct vio_log log;
+};
+
+static int turn(void *arg)
+{
+	struct inproc *p = arg;
+
+	return vio_loop_manual_run(p->loop, 0);
+}
+
+/* ---- a device of a configuration file ----------------------------------------------------------
+ */
+
+static int inproc_config(struct inproc *p, const struct target_config *cfg, const char *path,
+			 char *error, unsigned len)
+{
+	int r = vio_config_create(NULL, 0, &p->cfg);
+
+	if (r < 0)
+		return r;
+	r = vio_config_read(p->cfg, path);
+	for (unsigned i = 0; r == 0 && i < cfg->n_options; i++)
+		r = vio_config_set(p->cfg, cfg->options[i]);
+	if (r == 0)
+		r = vio_config_check(p->cfg);
+	if (r < 0)
+		snprintf(error, len, "%s", vio_config_error(p->cfg));
+	return r;
+}
+
+/* The device called `name`; NULL: the only one, or the first. */
+static int inproc_find(const struct inproc *p, const char *name, size_t *index)
+{
+	for (*index = 0; *index < vio_config_n_devices(p->cfg); (*index)++)
+		if (!name || strcmp(vio_config_device(p->cfg, *index)->name, name) == 0)
+			return 0;
+	return -ENODEV;
+}
+
+static unsigned way_of(const struct vio_config_device *d)
+{
+	switch (d->transport) {
+	case VIO_CONFIG_PCI:
+		return d->pci_vectors == 0 ? WAY_PCI_INTX : WAY_PCI_MSIX;
+	default:
+		return WAY_MMIO;
+	}
+}
+
+static int inproc_connect(struct run *r, struct inproc *p, struct vio_device *dev)
+{
+	int ret;
+
+	if (r->way == WAY_MMIO)
+		ret = drv_mmio_create(dev, &r->bus);
+	else
+		ret = drv_pci_create(dev, r->way == WAY_PCI_MSIX ? VIO_PCI_VECTORS_AUTO : 0,
+				     &r->bus);
+	if (ret < 0)
+		return ret;
+	drv_device_init(&r->drv, r->bus, &r->mem, turn, p);
+	return 0;
+}
+
+static int inproc_open(struct run *r, const struct target_config *cfg, const char *path,
+		       const char *name, char *error, unsigned len)
+{
+	struct inproc *p = calloc(1, sizeof(*p));
+	struct vio_config_env env;
+	size_t index;
+	int ret;
+
+	if (!p)
+		return -ENOMEM;
+	ret = inproc_config(p, cfg, path, error, len);
+	if (ret < 0)
+		return ret;
+	ret = inproc_find(p, name, &index);
+	if (ret < 0) {
+		snprintf(error, len, "%s: no device %s", path, name ? name : "at all");
+		return ret;
+	}
+	p->log = (struct vio_log){.write = drop_line, .arg = r, .max_level = VIO_LOG_WARN};
+	ret = drv_mem_map(&r->mem, &p->map);
+	if (ret == 0)
+		ret = vio_loop_manual_create(&p->loop);
+	if (ret < 0)
+		return ret;
+	env = (struct vio_config_env){.loop = p->loop, .mem = p->map, .log = &p->log};
+	ret = vio_assembly_create(p->cfg, &env, &p->assembly);
+	if (ret < 0) {
+		snprintf(error, len, "%s", vio_config_error(p->cfg));
+		return ret;
+	}
+	r->way = cfg->bus ? cfg->bus : way_of(vio_config_device(p->cfg, index));
+	return inproc_connect(r, p, vio_assembly_device(p->assembly, index));
+}
+
+static int open_spec(struct run *r, const struct target_config *cfg, char *error, unsigned len)
+{
+	char path[4096], *name;
+
+	if (strncmp(cfg->spec, "inproc:", 7) != 0) {
+		snprintf(error, len, "\"%s\" is neither inproc:FILE[:DEVICE] nor vhost-user:SOCKET",
+			 cfg->spec);
+		return -EINVAL;
+	}
+	snprintf(path, sizeof(path), "%s", cfg->spec + 7);
+	/* A file may have a colon in its name. */
+	name = access(path, F_OK) == 0 ? NULL : strrchr(path, ':');
+	if (name)
+		*name++ = '\0';
+	return inproc_open(r, cfg, path, name, error, len);
+}
+
+int target_open(struct run *r, const struct target_config *cfg, char *error, unsigned len)
+{
+	int ret;
+
+	error[0] = '\0';
+	drv_mem_init(&r->mem);
+	ret = drv_mem_add(&r->mem, RAM_GPA, RAM_SIZE);
+	if (ret == 0)
+		ret = drv_mem_add(&r->mem, RAM_GPA + RAM_SIZE, RAM_SIZE);
+	if (ret == 0)
+		ret = open_spec(r, cfg, error, len);
+	if (ret < 0 && !error[0])
+		snprintf(error, len, "%s: %s", cfg->spec, strerror(-ret));
+	if (ret < 0)
+		return ret;
+	r->bus->trace = &r->result->trace;
+	drv_reset(r->bus);
+	r->device_id = (uint32_t)drv_get(r->bus, DRV_DEVICE_ID, 0);
+	r->offered = drv_offered(r->bus);
+	return 0;
+}
