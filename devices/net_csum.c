@@ -4,9 +4,6 @@
 #include <endian.h>
 #include <errno.h>
 #include <string.h>
-#ifdef __x86_64__
-#include <immintrin.h>
-#endif
 
 #include <linux/if_ether.h>
 
@@ -147,18 +144,28 @@ static inline uint64_t csum_load(const uint8_t *p)
 
 #define CSUM_BLOCK 64
 
+struct csum_words {
+	uint8_t b[CSUM_BLOCK];
+};
+
 /* Adds CSUM_BLOCK bytes. */
 static inline uint64_t csum_block(uint64_t sum, const uint8_t *p)
 {
 #ifdef __x86_64__
-	/* A chain of add-with-carry: half the instructions of what compilers make of the other. */
-	unsigned long long s = sum;
-	unsigned char carry = 0;
-
-#pragma GCC unroll 8
-	for (int i = 0; i < CSUM_BLOCK / 8; i++)
-		carry = _addcarry_u64(carry, s, csum_load(p + 8 * i), &s);
-	return csum_add(s, carry);
+	/* A chain of add-with-carry, which compilers make of nothing else reliably. */
+	__asm__("addq (%1), %0\n\t"
+		"adcq 8(%1), %0\n\t"
+		"adcq 16(%1), %0\n\t"
+		"adcq 24(%1), %0\n\t"
+		"adcq 32(%1), %0\n\t"
+		"adcq 40(%1), %0\n\t"
+		"adcq 48(%1), %0\n\t"
+		"adcq 56(%1), %0\n\t"
+		"adcq $0, %0"
+		: "+r"(sum)
+		: "r"(p), "m"(*(const struct csum_words *)p)
+		: "cc");
+	return sum;
 #else
 	uint64_t carry = 0;
 
