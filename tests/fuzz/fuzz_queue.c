@@ -75,7 +75,7 @@ static void check_chain(const struct guest *g, const struct vio_chain *c)
 {
 	uint64_t len[2] = {0, 0};
 
-	require(c->head < g->q.size && c->busy);
+	require(c->head < g->q.size && c->state);
 	require(c->n_readable + c->n_writable <= g->q.size + 2u);
 	for (uint32_t i = 0; i < c->n_readable + c->n_writable; i++) {
 		require(in_guest(g, &c->iov[i]));
