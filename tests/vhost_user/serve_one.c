@@ -2,17 +2,19 @@
 /*
  * Serves one disk to vhost-user front-ends, for tests with real drivers. Ends with SIGTERM.
  *
- *   serve_one -s SOCKET [-i IMAGE | -m MEGABYTES] [-q QUEUES] [-t] [-v]
+ *   serve_one -s SOCKET [-i IMAGE [-e ENGINE] [-d] | -m MEGABYTES] [-q QUEUES] [-t THREADS] [-v]
  *
- *   -i IMAGE       a raw file, by the sync engine
+ *   -i IMAGE       a raw file
+ *   -e ENGINE      what reads and writes it: sync (default), threads, libaio, io_uring
+ *   -d             with direct I/O where its file system can
  *   -m MEGABYTES   memory, zeroes at first
- *   -t             run the queues on a thread of their own
+ *   -t THREADS     run the queues on so many IO threads; 0 (default): on the main loop
  *   -v             log each message
+ *
+ * Exits with 77 when there is no io_uring for IO threads.
  */
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,16 +23,18 @@
 #include <viodm/blk.h>
 #include <viodm/engines.h>
 #include <viodm/inproc.h>
+#include <viodm/iothread.h>
 #include <viodm/loop_manual.h>
 #include <viodm/vhost_user.h>
 
 /* seg_max of a disk whose front-end may have queues as short as 128. */
 #define SEG_MAX 126
 
+#define MAX_THREADS 8
+
 static struct vio_vhost_user_guard *guard;
 static volatile sig_atomic_t stop;
 static volatile sig_atomic_t look_again;
-static _Atomic bool queues_stop;
 
 static void on_signal(int sig)
 {
@@ -76,24 +80,31 @@ static void must(int r, const char *what)
 }
 
 struct options {
-	const char *socket, *image;
+	const char *socket, *image, *engine;
 	unsigned long megabytes;
 	unsigned long queues;
-	bool thread, verbose;
+	unsigned long threads;
+	bool direct, verbose;
 };
 
 static struct options parse(int argc, char **argv)
 {
-	struct options o = {.queues = 1};
+	struct options o = {.queues = 1, .engine = "sync"};
 	int c;
 
-	while ((c = getopt(argc, argv, "s:i:m:q:tv")) != -1) {
+	while ((c = getopt(argc, argv, "s:i:e:dm:q:t:v")) != -1) {
 		switch (c) {
 		case 's':
 			o.socket = optarg;
 			break;
 		case 'i':
 			o.image = optarg;
+			break;
+		case 'e':
+			o.engine = optarg;
+			break;
+		case 'd':
+			o.direct = true;
 			break;
 		case 'm':
 			o.megabytes = strtoul(optarg, NULL, 10);
@@ -102,7 +113,7 @@ static struct options parse(int argc, char **argv)
 			o.queues = strtoul(optarg, NULL, 10);
 			break;
 		case 't':
-			o.thread = true;
+			o.threads = strtoul(optarg, NULL, 10);
 			break;
 		case 'v':
 			o.verbose = true;
@@ -111,29 +122,71 @@ static struct options parse(int argc, char **argv)
 			exit(2);
 		}
 	}
-	if (!o.socket || !(o.image || o.megabytes)) {
-		fprintf(stderr, "usage: serve_one -s SOCKET (-i IMAGE | -m MEGABYTES) "
-				"[-q QUEUES] [-t] [-v]\n");
+	if (!o.socket || !(o.image || o.megabytes) || o.threads > MAX_THREADS) {
+		fprintf(stderr, "usage: serve_one -s SOCKET (-i IMAGE [-e ENGINE] [-d] | "
+				"-m MEGABYTES) [-q QUEUES] [-t THREADS] [-v]\n");
 		exit(2);
 	}
 	return o;
 }
 
-static pthread_barrier_t owned;
+static const struct {
+	const char *name;
+	int (*open)(const char *path, const struct vio_storage_file_config *cfg,
+		    struct vio_storage **out);
+} engines[] = {
+	{"sync", vio_storage_sync_open},
+	{"threads", vio_storage_threads_open},
+	{"libaio", vio_storage_libaio_open},
+	{"io_uring", vio_storage_uring_open},
+};
 
-static void *run_queues(void *arg)
+static struct vio_storage *open_storage(const struct options *o)
 {
-	vio_loop_manual_own(arg);
-	pthread_barrier_wait(&owned);
-	while (!queues_stop)
-		vio_loop_manual_run(arg, -1);
-	return NULL;
+	struct vio_storage_file_config file = {.direct = o->direct};
+	struct vio_storage *st = NULL;
+	int r = -ENOENT;
+
+	if (!o->image) {
+		must(vio_storage_memory_open(o->megabytes << 20, &st), "memory");
+		return st;
+	}
+	for (size_t i = 0; i < VIO_ARRAY_LEN(engines); i++) {
+		if (strcmp(engines[i].name, o->engine) != 0)
+			continue;
+		r = engines[i].open(o->image, &file, &st);
+		if (r == -EINVAL && file.direct) {
+			file.direct = false;
+			r = engines[i].open(o->image, &file, &st);
+		}
+	}
+	must(r, o->engine);
+	fprintf(stderr, "%s on %s%s\n", o->engine, o->image, file.direct ? ", direct" : "");
+	return st;
 }
 
-static void end_queues(void *arg)
+static struct vio_iothread *iothreads[MAX_THREADS];
+
+static struct vio_backend *make_backend(const struct options *o, struct vio_loop *loop)
 {
-	(void)arg;
-	queues_stop = true;
+	const struct vio_iothread_config cfg = {.cpu = -1, .poll_us = VIO_IOTHREAD_POLL_US};
+	struct vio_backend *backend = NULL;
+
+	if (o->threads == 0) {
+		must(vio_backend_inproc_create(loop, &backend), "back-end");
+		return backend;
+	}
+	for (unsigned long i = 0; i < o->threads; i++) {
+		int r = vio_iothread_create(&cfg, &iothreads[i]);
+
+		if (r == -ENOSYS || r == -EPERM) {
+			fprintf(stderr, "no io_uring here\n");
+			exit(77);
+		}
+		must(r, "IO thread");
+	}
+	must(vio_backend_iothread_create(iothreads, o->threads, &backend), "back-end");
+	return backend;
 }
 
 int main(int argc, char **argv)
@@ -145,25 +198,13 @@ int main(int argc, char **argv)
 	struct vio_blk_config blk = {
 		.queues = (uint16_t)o.queues, .queue_size = 1024, .seg_max = SEG_MAX};
 	struct vio_vhost_user_config cfg = {.path = o.socket, .mode = 0600};
-	struct vio_storage_file_config file = {0};
-	struct vio_loop *loop, *queue_loop;
 	struct vio_vhost_user *vu;
 	struct vio_device *dev;
-	pthread_t thread;
+	struct vio_loop *loop;
 
-	if (o.image)
-		must(vio_storage_sync_open(o.image, &file, &blk.storage), o.image);
-	else
-		must(vio_storage_memory_open(o.megabytes << 20, &blk.storage), "memory");
+	blk.storage = open_storage(&o);
 	must(vio_loop_manual_create(&loop), "loop");
-	queue_loop = loop;
-	if (o.thread) {
-		must(vio_loop_manual_create(&queue_loop), "loop");
-		pthread_barrier_init(&owned, NULL, 2);
-		must(-pthread_create(&thread, NULL, run_queues, queue_loop), "thread");
-		pthread_barrier_wait(&owned);
-	}
-	must(vio_backend_inproc_create(queue_loop, &env.backend), "back-end");
+	env.backend = make_backend(&o, loop);
 	must(vio_blk_create(&env, &blk, &dev), "disk");
 	must(vio_vhost_user_guard_create(512, &guard), "guard");
 	set_signals();
@@ -181,12 +222,8 @@ int main(int argc, char **argv)
 	vio_device_destroy(dev);
 	vio_storage_close(blk.storage);
 	vio_backend_destroy(env.backend);
-	if (o.thread) {
-		vio_loop_call(queue_loop, end_queues, NULL);
-		pthread_join(thread, NULL);
-		vio_loop_manual_own(queue_loop);
-		vio_loop_destroy(queue_loop);
-	}
+	for (unsigned long i = 0; i < o.threads; i++)
+		vio_iothread_destroy(iothreads[i]);
 	vio_loop_destroy(loop);
 	vio_vhost_user_guard_destroy(guard);
 	return 0;
