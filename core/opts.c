@@ -14,6 +14,9 @@
 /* Printed width of a value inside a message. */
 #define OPT_QUOTE_MAX 60
 
+/* 52:54:00:12:34:56 */
+#define MAC_TEXT_LEN 17
+
 /* Lines of text that end where the buffer ends. */
 struct opt_text {
 	char *buf;
@@ -203,6 +206,11 @@ void vio_opt_values(const struct vio_opt *opt, char *buf, size_t len)
 	case VIO_OPT_NAMES:
 		text_add(&t, "names of [%s] sections", opt->word);
 		break;
+	case VIO_OPT_MAC:
+		text_add(&t, "MAC address");
+		if (opt->word)
+			text_add(&t, ", or %s", opt->word);
+		break;
 	}
 }
 
@@ -390,6 +398,47 @@ static int set_choice(const struct vio_opt *opt, void *obj, const char *text, ch
 	return -EINVAL;
 }
 
+/* Six numbers of two digits, with the same character between them. */
+static bool parse_mac(const char *text, uint8_t mac[6])
+{
+	static const char digits[] = "0123456789abcdef";
+
+	if (strlen(text) != MAC_TEXT_LEN)
+		return false;
+	for (size_t i = 0; i < MAC_TEXT_LEN; i++) {
+		const char *digit = strchr(digits, lower(text[i]));
+
+		if (i % 3 == 2) {
+			if (text[i] != text[2] || (text[i] != ':' && text[i] != '-'))
+				return false;
+			continue;
+		}
+		if (!digit)
+			return false;
+		mac[i / 3] = (uint8_t)(mac[i / 3] << 4 | (digit - digits));
+	}
+	return true;
+}
+
+static int set_mac(const struct vio_opt *opt, void *obj, const char *text, char *err)
+{
+	static const uint8_t zero[6];
+	uint8_t mac[6] = {0};
+
+	if (opt->word && strcmp(text, opt->word) == 0) {
+		memcpy(opt_field(opt, obj), zero, sizeof(zero));
+		return 0;
+	}
+	if (!parse_mac(text, mac))
+		return refuse(opt, text, "not like 52:54:00:12:34:56", err);
+	if (mac[0] & 1)
+		return refuse(opt, text, "the address of a group", err);
+	if (memcmp(mac, zero, sizeof(mac)) == 0)
+		return refuse(opt, text, "nobody's address", err);
+	memcpy(opt_field(opt, obj), mac, sizeof(mac));
+	return 0;
+}
+
 int vio_opt_set(const struct vio_opt *opt, void *obj, const char *text, char *err)
 {
 	switch (opt->type) {
@@ -404,6 +453,8 @@ int vio_opt_set(const struct vio_opt *opt, void *obj, const char *text, char *er
 		return set_string(opt, obj, text, err);
 	case VIO_OPT_CHOICE:
 		return set_choice(opt, obj, text, err);
+	case VIO_OPT_MAC:
+		return set_mac(opt, obj, text, err);
 	}
 	return -EINVAL;
 }
@@ -420,6 +471,7 @@ static void clear_field(const struct vio_opt *opt, void *obj)
 {
 	static const bool off = false;
 	static const unsigned zero = 0;
+	static const uint8_t no_mac[6];
 	char *none = NULL;
 
 	if (opt->type == VIO_OPT_BOOL)
@@ -428,6 +480,8 @@ static void clear_field(const struct vio_opt *opt, void *obj)
 		memcpy(opt_field(opt, obj), &none, sizeof(none));
 	else if (opt->type == VIO_OPT_CHOICE)
 		memcpy(opt_field(opt, obj), &zero, sizeof(zero));
+	else if (opt->type == VIO_OPT_MAC)
+		memcpy(opt_field(opt, obj), no_mac, sizeof(no_mac));
 	else
 		store_number(opt, obj, 0);
 }

@@ -28,6 +28,8 @@
  *	VIO_OPT_NAMES     char *      names with blanks or commas between, at least one; a copy as
  *	                              written. vio_opt_next_name() takes them apart; what they name
  *	                              (`word`) is the business of the table's user
+ *	VIO_OPT_MAC       uint8_t[6]  52:54:00:12:34:56, or with - between; neither a group's
+ *address nor all zero; or `word`, which is all zero
  *
  * A `const char *` may stand for char *. Nothing here allocates but copies of strings, reads a
  * file, or keeps state: any thread, one object at a time.
@@ -49,6 +51,7 @@ enum vio_opt_type {
 	VIO_OPT_PATH,
 	VIO_OPT_CHOICE,
 	VIO_OPT_NAMES,
+	VIO_OPT_MAC,
 };
 
 struct vio_opt {
@@ -67,8 +70,8 @@ struct vio_opt {
 	bool pow2;	   /* UINT, SIZE: the value must be a power of two */
 	bool required;	   /* somebody has to set it; enforced by the user of the table */
 	/*
-	 * UINT, SIZE: a word that stands for word_value, such as auto. NAMES: the type of section
-	 * that the names are of.
+	 * UINT, SIZE: a word that stands for word_value, such as auto. MAC: one that stands for no
+	 * address. NAMES: the type of section that the names are of.
 	 */
 	const char *word;
 	uint64_t word_value;	    /* min and max do not apply to it */

@@ -18,11 +18,12 @@ struct thing {
 	char *text;
 	const char *path;
 	unsigned choice;
+	uint8_t mac[6];
 };
 
 static const char *const colours[] = {"red", "green", "blue", NULL};
 
-enum { FLAG, COUNT, RING, VECTORS, SIZE, ANY_SIZE, TEXT, PATH, CHOICE, N_OPTS };
+enum { FLAG, COUNT, RING, VECTORS, SIZE, ANY_SIZE, TEXT, PATH, CHOICE, MAC, N_OPTS };
 
 static const struct vio_opt opts[N_OPTS] = {
 	[FLAG] = {.name = "flag",
@@ -81,6 +82,12 @@ static const struct vio_opt opts[N_OPTS] = {
 		    .def = "green",
 		    .choices = colours,
 		    .help = "one of three"},
+	[MAC] = {.name = "mac",
+		 .type = VIO_OPT_MAC,
+		 .offset = offsetof(struct thing, mac),
+		 .def = "auto",
+		 .word = "auto",
+		 .help = "an address"},
 };
 
 static void thing_init(struct thing *t)
@@ -128,6 +135,7 @@ static void test_defaults(void)
 	CU_ASSERT_STRING_EQUAL(t.text, "hello");
 	CU_ASSERT_PTR_NULL(t.path);
 	CU_ASSERT_EQUAL(t.choice, 1);
+	CU_ASSERT_EQUAL(memcmp(t.mac, "\0\0\0\0\0\0", 6), 0);
 	vio_opts_fini(opts, N_OPTS, &t);
 	CU_ASSERT_PTR_NULL(t.text);
 	CU_ASSERT_STRING_EQUAL(vio_opt_default(&opts[FLAG]), "off");
@@ -311,6 +319,34 @@ static void test_choice(void)
 	refused(CHOICE, "mauve", "unknown value \"mauve\" (known: red, green, blue)");
 }
 
+static void test_mac(void)
+{
+	struct thing t;
+
+	thing_init(&t);
+	CU_ASSERT_EQUAL(set(&t, MAC, "52:54:00:12:34:56"), 0);
+	CU_ASSERT_EQUAL(memcmp(t.mac, "\x52\x54\x00\x12\x34\x56", 6), 0);
+	CU_ASSERT_EQUAL(set(&t, MAC, "02-aB-Cd-EF-09-ff"), 0);
+	CU_ASSERT_EQUAL(memcmp(t.mac, "\x02\xab\xcd\xef\x09\xff", 6), 0);
+	CU_ASSERT_EQUAL(set(&t, MAC, "auto"), 0);
+	CU_ASSERT_EQUAL(memcmp(t.mac, "\0\0\0\0\0\0", 6), 0);
+	vio_opts_fini(opts, N_OPTS, &t);
+	refused(MAC, "53:54:00:12:34:56",
+		"\"53:54:00:12:34:56\" is the address of a group (MAC address, or auto)");
+	refused(MAC, "ff:ff:ff:ff:ff:ff",
+		"\"ff:ff:ff:ff:ff:ff\" is the address of a group (MAC address, or auto)");
+	refused(MAC, "00:00:00:00:00:00",
+		"\"00:00:00:00:00:00\" is nobody's address (MAC address, or auto)");
+#define LIKE " is not like 52:54:00:12:34:56 (MAC address, or auto)"
+	refused(MAC, "", "\"\"" LIKE);
+	refused(MAC, "52:54:00:12:34:5", "\"52:54:00:12:34:5\"" LIKE);
+	refused(MAC, "52:54:00:12:34:567", "\"52:54:00:12:34:567\"" LIKE);
+	refused(MAC, "52:54-00:12:34:56", "\"52:54-00:12:34:56\"" LIKE);
+	refused(MAC, "52.54.00.12.34.56", "\"52.54.00.12.34.56\"" LIKE);
+	refused(MAC, "52:54:00:12:3g:56", "\"52:54:00:12:3g:56\"" LIKE);
+	refused(MAC, "5:254:00:12:34:56", "\"5:254:00:12:34:56\"" LIKE);
+}
+
 static void test_values(void)
 {
 	static const char *const want[N_OPTS] = {
@@ -323,6 +359,7 @@ static void test_values(void)
 		"text of 1..20 bytes",
 		"path",
 		"red, green or blue",
+		"MAC address, or auto",
 	};
 	char buf[64], small[8];
 
@@ -405,6 +442,7 @@ static CU_TestInfo tests[] = {
 	{"size", test_size},
 	{"string and path", test_string},
 	{"choice", test_choice},
+	{"MAC address", test_mac},
 	{"description of values", test_values},
 	{"nearest word", test_nearest},
 	{"a message longer than its buffer", test_long_message},
