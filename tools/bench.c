@@ -53,6 +53,8 @@ static int measure(struct bench_session *s, const struct bench_load *load, struc
 		side->seconds += r->seconds;
 	}
 	side->errors += r->counts.errors;
+	side->lost += r->counts.lost;
+	side->checked += r->counts.checked;
 	free(r);
 	return ret;
 }
@@ -79,7 +81,7 @@ static int sweep(struct bench_session *s, const char *name, unsigned read_percen
 	struct bench_result *r;
 	int ret;
 
-	if (!s->opts->verify)
+	if (!s->opts->verify || s->opts->device != &bench_blk)
 		return 0;
 	r = malloc(sizeof(*r));
 	if (!r)
@@ -103,7 +105,9 @@ static uint64_t verified_bytes(const struct bench_session *s)
 {
 	const struct bench_opts *o = s->opts;
 
-	return o->verify && !bench_interrupted() ? s->queues[0].n_blocks * o->queues * o->bs : 0;
+	return o->verify && o->device == &bench_blk && !bench_interrupted()
+		       ? s->queues[0]->share * o->queues * o->bs
+		       : 0;
 }
 
 static int bench_one(const struct bench_opts *o)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A disk of a configuration file, in this process, behind virtio-mmio registers. Its transport in
+ * A device of a configuration file, in this process, behind virtio-mmio registers. Its transport in
  * the file does not matter.
  */
 #include "bench_link.h"
+#include "bench_queue.h"
 
 #include <endian.h>
 #include <linux/virtio_config.h>
-#include <linux/virtio_ids.h>
 #include <linux/virtio_mmio.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -35,8 +35,8 @@ struct inproc {
 	pthread_t thread;
 	bool running, stop;
 
-	int call_fds[BENCH_MAX_QUEUES]; /* the line interrupts all queues */
-	unsigned n_queues;
+	int call_fds[BENCH_MAX_RINGS]; /* the line interrupts all queues */
+	unsigned n_rings;
 };
 
 static struct inproc *to_inproc(struct bench_link *link)
@@ -92,18 +92,17 @@ static void accept_features(struct inproc *p, uint64_t features)
 
 static int inproc_negotiate(struct inproc *p, const struct bench_opts *o)
 {
-	struct bench_offer offer;
-	uint8_t config[BENCH_CONFIG_BYTES];
+	uint8_t config[BENCH_CONFIG_MAX];
+	uint64_t features;
 
-	if (get(p, VIRTIO_MMIO_DEVICE_ID) != VIRTIO_ID_BLOCK)
-		return bench_error(p->base.name, "not a disk");
+	if (get(p, VIRTIO_MMIO_DEVICE_ID) != o->device->id)
+		return bench_error(p->base.name, "not a %s", o->device->what);
 	set(p, VIRTIO_MMIO_STATUS, 0);
 	add_status(p, VIRTIO_CONFIG_S_ACKNOWLEDGE);
 	add_status(p, VIRTIO_CONFIG_S_DRIVER);
-	offer.features = offered(p);
-	vio_mmio_read(p->mmio, VIO_MMIO_CONFIG_OFFSET, config, sizeof(config));
-	bench_link_read_config(&offer, config);
-	if (bench_link_accept(&p->base, o, &offer) < 0)
+	features = offered(p);
+	vio_mmio_read(p->mmio, VIO_MMIO_CONFIG_OFFSET, config, o->device->config_bytes);
+	if (o->device->accept(&p->base, o, features, config) < 0)
 		return -1;
 	accept_features(p, p->base.features);
 	add_status(p, VIRTIO_CONFIG_S_FEATURES_OK);
@@ -118,7 +117,7 @@ static void on_irq(void *arg, bool level)
 {
 	struct inproc *p = arg;
 
-	for (unsigned i = 0; level && i < p->n_queues; i++)
+	for (unsigned i = 0; level && i < p->n_rings; i++)
 		eventfd_write(p->call_fds[i], 1);
 }
 
@@ -134,12 +133,11 @@ static void inproc_kick(struct bench_link *link, unsigned queue)
 	set(to_inproc(link), VIRTIO_MMIO_QUEUE_NOTIFY, queue);
 }
 
-static int start_queue(struct inproc *p, const struct bench_mem *mem, unsigned i,
-		       const struct bench_rings *r)
+static int start_ring(struct inproc *p, const struct bench_mem *mem, const struct bench_rings *r)
 {
 	uint64_t offset = mem->gpa - (uintptr_t)mem->base;
 
-	set(p, VIRTIO_MMIO_QUEUE_SEL, i);
+	set(p, VIRTIO_MMIO_QUEUE_SEL, r->index);
 	if (get(p, VIRTIO_MMIO_QUEUE_NUM_MAX) < r->size)
 		return bench_error(p->base.name, "queues have %u entries at most: --queue-size",
 				   get(p, VIRTIO_MMIO_QUEUE_NUM_MAX));
@@ -151,8 +149,7 @@ static int start_queue(struct inproc *p, const struct bench_mem *mem, unsigned i
 	set64(p, VIRTIO_MMIO_QUEUE_USED_LOW, VIRTIO_MMIO_QUEUE_USED_HIGH,
 	      (uintptr_t)r->used + offset);
 	set(p, VIRTIO_MMIO_QUEUE_READY, 1);
-	p->call_fds[i] = r->call_fd;
-	p->n_queues = i + 1;
+	p->call_fds[p->n_rings++] = r->call_fd;
 	return 0;
 }
 
@@ -166,7 +163,7 @@ static int inproc_start(struct bench_link *link, const struct bench_mem *mem,
 	if (vio_mem_create(&region, 1, &p->mem) < 0 || vio_device_set_mem(p->dev, p->mem) < 0)
 		return bench_error(link->name, "the device does not take the memory");
 	for (unsigned i = 0; i < n; i++) {
-		if (start_queue(p, mem, i, &rings[i]) < 0)
+		if (start_ring(p, mem, &rings[i]) < 0)
 			return -1;
 	}
 	add_status(p, VIRTIO_CONFIG_S_DRIVER_OK);
@@ -288,6 +285,33 @@ static int put_behind_registers(struct inproc *p)
 	int r = vio_mmio_create(p->dev, &mmio, &p->mmio);
 
 	return r < 0 ? bench_error(p->base.name, "%s", strerror(-r)) : 0;
+}
+
+/* Of which model is device `name` of the file? NULL: the file or the name is wrong. */
+const struct bench_device *bench_inproc_device(const struct bench_opts *o)
+{
+	static const struct bench_device *const known[] = {&bench_blk, &bench_net};
+	struct inproc p = {.base = {.name = o->target}};
+	const struct bench_device *found = NULL;
+	const char *model = NULL;
+
+	if (read_config(&p, o) == 0) {
+		for (size_t i = 0; i < vio_config_n_devices(p.cfg); i++) {
+			const struct vio_config_device *d = vio_config_device(p.cfg, i);
+
+			if (strcmp(d->name, o->target) == 0)
+				model = d->model;
+		}
+		for (size_t i = 0; model && i < VIO_ARRAY_LEN(known); i++) {
+			if (strcmp(known[i]->name, model) == 0)
+				found = known[i];
+		}
+		if (!found)
+			bench_error(o->target, model ? "neither a disk nor a network card"
+						     : "no such device in the configuration");
+	}
+	vio_config_destroy(p.cfg);
+	return found;
 }
 
 struct bench_link *bench_inproc_open(const struct bench_opts *o)

@@ -13,6 +13,12 @@
 
 #include "bench_opts.h"
 
+/* Of a session: receive and transmit queue of each pair, and a control queue. */
+#define BENCH_MAX_RINGS (2 * BENCH_MAX_QUEUES + 1)
+
+/* The longest part of a configuration space that is read. */
+#define BENCH_CONFIG_MAX 64
+
 /* Memory that the device sees, one piece: a file and where it is mapped here. */
 struct bench_mem {
 	int fd;
@@ -23,6 +29,7 @@ struct bench_mem {
 
 /* One virtqueue as the device is told about it; addresses are of this process. */
 struct bench_rings {
+	unsigned index;
 	uint16_t size;
 	void *desc, *avail, *used;
 	int kick_fd, call_fd; /* eventfds, non-blocking */
@@ -35,8 +42,8 @@ struct bench_link_ops {
 	int (*start)(struct bench_link *link, const struct bench_mem *mem,
 		     const struct bench_rings *rings, unsigned n);
 	/*
-	 * Nothing is in flight. The index at which queue i stopped goes to base[i], if the
-	 * transport tells. 0 or -1.
+	 * Nothing is in flight. The index at which ring i of those started stopped goes to base[i],
+	 * if the transport tells. 0 or -1.
 	 */
 	int (*stop)(struct bench_link *link, uint16_t *base);
 	/*
@@ -57,34 +64,21 @@ struct bench_link_ops {
 struct bench_link {
 	const struct bench_link_ops *ops;
 	const char *name;
-	uint64_t features; /* accepted */
-	uint64_t capacity; /* bytes */
-	uint32_t size_max; /* bytes of a buffer; 0: no limit */
-	unsigned max_queues;
+	uint64_t features;   /* accepted */
+	uint64_t capacity;   /* of a disk: bytes */
+	uint32_t size_max;   /* of a disk: bytes of a buffer; 0: no limit */
+	unsigned max_queues; /* of a network card: pairs */
 	unsigned n_reconnects;
 	int hangup_fd; /* readable: the device is gone; -1: cannot happen */
 	int error_fd;  /* readable: the device gave up a ring; -1 */
 };
 
-/* What the device says about itself. */
-struct bench_offer {
-	uint64_t features;
-	uint64_t capacity; /* in sectors */
-	uint32_t size_max;
-	uint16_t num_queues;
-};
-
-/* Chooses features; checks that the device can do what the options want. 0 or -1. */
-int bench_link_accept(struct bench_link *link, const struct bench_opts *o,
-		      const struct bench_offer *offer);
-
-/* The offer from the first bytes of a disk's configuration space. */
-#define BENCH_CONFIG_BYTES 36
-void bench_link_read_config(struct bench_offer *offer, const uint8_t *config);
-
 /* NULL after an error. */
 struct bench_link *bench_vhost_open(const struct bench_opts *o, const char *socket);
 struct bench_link *bench_inproc_open(const struct bench_opts *o);
+
+/* What the configuration's device o->target is. NULL after an error. */
+const struct bench_device *bench_inproc_device(const struct bench_opts *o);
 
 /* NULL is allowed. */
 void bench_link_destroy(struct bench_link *link);

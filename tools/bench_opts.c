@@ -10,10 +10,19 @@
 #include <viodm/opts.h>
 
 #include "bench.h"
+#include "bench_queue.h"
 
 #define EXIT_USAGE 2
 
 #define FIELD(f) .offset = offsetof(struct bench_opts, f)
+
+enum device_choice { DEVICE_AUTO, DEVICE_BLK, DEVICE_NET };
+
+static const char *const device_words[] = {
+	[DEVICE_AUTO] = "auto", [DEVICE_BLK] = "blk", [DEVICE_NET] = "net", NULL};
+
+static const char *const direction_words[] = {
+	[BENCH_TX] = "tx", [BENCH_RX] = "rx", [BENCH_BOTH] = "both", NULL};
 
 /* Each is a long option; its help is in bench_details. */
 static const struct vio_opt bench_options[] = {
@@ -49,6 +58,15 @@ static const struct vio_opt bench_options[] = {
 	{.name = "verify", .type = VIO_OPT_BOOL, FIELD(verify)},
 	{.name = "reconnect", .type = VIO_OPT_STRING, FIELD(reconnect_text)},
 	{.name = "no-indirect", .type = VIO_OPT_BOOL, FIELD(no_indirect)},
+	{.name = "device", .type = VIO_OPT_CHOICE, FIELD(device_choice), .choices = device_words},
+	{.name = "direction",
+	 .type = VIO_OPT_CHOICE,
+	 FIELD(direction),
+	 .def = "tx",
+	 .choices = direction_words},
+	{.name = "frame", .type = VIO_OPT_UINT, FIELD(frame), .def = "64", .min = 60, .max = 65549},
+	{.name = "batch", .type = VIO_OPT_UINT, FIELD(batch), .def = "32", .min = 1, .max = 32768},
+	{.name = "no-mergeable", .type = VIO_OPT_BOOL, FIELD(no_mergeable)},
 	{.name = "no-event-idx", .type = VIO_OPT_BOOL, FIELD(no_event_idx)},
 	{.name = "cpu", .type = VIO_OPT_STRING, FIELD(cpu_text)},
 	{.name = "vs", .type = VIO_OPT_PATH, FIELD(vs)},
@@ -61,39 +79,63 @@ static const struct vio_opt bench_options[] = {
 #define N_OPTIONS VIO_ARRAY_LEN(bench_options)
 #define OPT_SET	  1000 /* getopt_long's number for -o; the others are N_OPTIONS' */
 
+/* Options of one device only. */
+static const struct {
+	const char *option;
+	enum device_choice device;
+} special_options[] = {
+	{"rw", DEVICE_BLK},    {"bs", DEVICE_BLK},	    {"depth", DEVICE_BLK},
+	{"span", DEVICE_BLK},  {"no-indirect", DEVICE_BLK}, {"direction", DEVICE_NET},
+	{"frame", DEVICE_NET}, {"batch", DEVICE_NET},	    {"no-mergeable", DEVICE_NET},
+};
+
 const char bench_details[] =
-	"Is the driver of a virtio disk, keeps requests in flight and measures. SOCKET is the\n"
-	"vhost-user-blk socket of any server. With -c it is a disk of a configuration file\n"
-	"instead, made in this process and driven through its registers.\n"
+	"Is the driver of a virtio disk or network card, puts load on it and measures. SOCKET is "
+	"the\n"
+	"vhost-user socket of any server. With -c it is a device of a configuration file instead,\n"
+	"made in this process and driven through its registers.\n"
 	"\n"
+	"  --device KIND       blk or net; default: with -c what the device is, otherwise blk\n"
+	"  --queues N          of a network card: pairs; default 1\n"
+	"  --threads N         default: one per queue\n"
+	"  --queue-size N      default 256\n"
+	"  --time SECONDS      default 5, without --count\n"
+	"  --count N           stop after N requests or frames\n"
+	"  --poll              the driver watches the used ring; the default\n"
+	"  --sleep             the driver sleeps until it is interrupted\n"
+	"  --cpu LIST          run on these CPUs, such as 0 or 0,2\n"
+	"\n"
+	"A disk:\n"
 	"  --rw KIND           read, write, randread, randwrite, mixed:PERCENT (of random reads) "
 	"or\n"
 	"                      flush; default randread\n"
 	"  --bs SIZE           bytes per request; default 4K\n"
 	"  --depth N           requests in flight per queue; default 32\n"
-	"  --queues N          default 1\n"
-	"  --threads N         default: one per queue\n"
-	"  --queue-size N      default 256\n"
-	"  --time SECONDS      default 5, without --count\n"
-	"  --count N           stop after N requests\n"
 	"  --span SIZE         use the first SIZE bytes of the disk; default all, with --verify "
 	"64M\n"
 	"  --seed N            of the random numbers\n"
-	"  --poll              the driver watches the used ring; the default\n"
-	"  --sleep             the driver sleeps until it is interrupted\n"
-	"  --cpu LIST          run on these CPUs, such as 0 or 0,2\n"
+	"  --no-indirect       do not use INDIRECT_DESC even if it is offered\n"
 	"  --verify            write the span, put load on it, and read it again:\n"
 	"                      everything read must be what was written last. Destroys what the "
 	"span\n"
 	"                      holds.\n"
+	"\n"
+	"A network card:\n"
+	"  --direction D       tx: send; rx: receive what comes; both: send, and receive the same\n"
+	"                      frames, which the other side of the card sends back; default tx\n"
+	"  --frame N           bytes of a frame that is sent, without its checksum; default 64\n"
+	"  --batch N           frames to make available at once; default 32\n"
+	"  --no-mergeable      do not use MRG_RXBUF even if it is offered\n"
+	"  --verify            look at every byte of the frames that come back; their number and\n"
+	"                      order are checked in any case. For frames of `port = null`, too.\n"
+	"\n"
 	"  --reconnect SECONDS wait that long for the server, at the beginning and each time it "
 	"goes\n"
 	"                      away, and give the next one the requests in flight "
 	"(INFLIGHT_SHMFD)\n"
 	"  --vs SOCKET         compare with another server, in turns\n"
 	"  --slice SECONDS     of one turn; default 0.25\n"
-	"  --no-indirect       do not use INDIRECT_DESC even if it is offered; or EVENT_IDX\n"
-	"  --no-event-idx\n"
+	"  --no-event-idx      do not use EVENT_IDX even if it is offered\n"
 	"  --json              for programs\n"
 	"  --quiet             no progress line\n"
 	"  -c, --config FILE   drive device SOCKET of FILE, in-process\n"
@@ -165,6 +207,7 @@ static int parse_words(struct bench_opts *o, int argc, char **argv)
 			o->set[o->n_set++] = optarg;
 		} else {
 			c = c == 'c' ? (int)N_OPTIONS - 1 : c; /* config is the last one */
+			o->given |= UINT64_C(1) << c;
 			r = set_option(o, &bench_options[c], optarg);
 		}
 	}
@@ -244,12 +287,65 @@ static int parse_times(struct bench_opts *o)
 	return r;
 }
 
-static int check_together(struct bench_opts *o)
+/* -1: go on; otherwise what to exit with. */
+static int choose_device(struct bench_opts *o)
+{
+	if (o->device_choice == DEVICE_AUTO && o->config)
+		o->device = bench_inproc_device(o);
+	else
+		o->device = o->device_choice == DEVICE_NET ? &bench_net : &bench_blk;
+	if (!o->device)
+		return EXIT_FAILURE;
+	if (o->device == &bench_net)
+		o->bs = o->frame;
+	return -1;
+}
+
+static int check_special(const struct bench_opts *o)
+{
+	enum device_choice device = o->device == &bench_net ? DEVICE_NET : DEVICE_BLK;
+	char text[96];
+
+	for (size_t i = 0; i < VIO_ARRAY_LEN(special_options); i++) {
+		const char *name = special_options[i].option;
+		const struct vio_opt *opt = vio_opts_find(bench_options, N_OPTIONS, name);
+
+		if (special_options[i].device == device ||
+		    !(o->given & UINT64_C(1) << (opt - bench_options)))
+			continue;
+		snprintf(text, sizeof(text), "--%s goes together with --device %s", name,
+			 device_words[special_options[i].device]);
+		return usage(text);
+	}
+	return -1;
+}
+
+static int check_net(const struct bench_opts *o)
+{
+	if (o->verify && o->direction == BENCH_TX)
+		return usage("--verify: nothing comes back with --direction tx");
+	return -1;
+}
+
+static int check_blk(const struct bench_opts *o)
 {
 	if (o->verify && o->flags & BENCH_FLUSH)
 		return usage("--verify: there is nothing to verify about --rw flush");
 	if (o->verify && o->vs)
 		return usage("--verify and --vs do not go together");
+	if (o->depth > o->queue_size)
+		return usage("--depth is larger than --queue-size");
+	if (o->span && o->span < o->bs)
+		return usage("--span is smaller than --bs");
+	return -1;
+}
+
+static int check_together(const struct bench_opts *o)
+{
+	int r = check_special(o);
+
+	if (r >= 0)
+		return r;
 	if (o->count && o->vs)
 		return usage("--count and --vs do not go together; give a --time");
 	if (o->poll && o->sleep)
@@ -260,11 +356,7 @@ static int check_together(struct bench_opts *o)
 		return usage("--vs compares sockets; it does not go together with -c");
 	if (o->n_set && !o->config)
 		return usage("-o goes together with -c FILE");
-	if (o->depth > o->queue_size)
-		return usage("--depth is larger than --queue-size");
-	if (o->span && o->span < o->bs)
-		return usage("--span is smaller than --bs");
-	return -1;
+	return o->device == &bench_net ? check_net(o) : check_blk(o);
 }
 
 int bench_opts_parse(struct bench_opts *o, int argc, char **argv)
@@ -282,13 +374,15 @@ int bench_opts_parse(struct bench_opts *o, int argc, char **argv)
 	o->target = argv[optind];
 	r = parse_rw(o, o->rw);
 	if (r < 0)
+		r = choose_device(o);
+	if (r < 0)
 		r = parse_cpus(o);
 	if (r < 0)
 		r = parse_times(o);
 	if (o->threads == 0 || o->threads > o->queues)
 		o->threads = o->queues;
 	if (o->verify && !o->span)
-		o->span = 64 << 20;
+		o->span = 64 << 20; /* of a disk */
 	return r < 0 ? check_together(o) : r;
 }
 

@@ -10,15 +10,23 @@
 #define BENCH_RANDOM	 0x1u
 #define BENCH_FLUSH	 0x2u
 
+struct bench_device;
+
+enum bench_direction { BENCH_TX, BENCH_RX, BENCH_BOTH };
+
 struct bench_opts {
 	/* the command line as written */
 	char *rw, *cpu_text, *time_text, *slice_text, *reconnect_text, *vs;
-	char *config; /* in-process: a configuration file, */
+	unsigned device_choice;
+	uint64_t given; /* bit i: option i of the table was there */
+	char *config;	/* in-process: a configuration file, */
 	const char *set[BENCH_MAX_SETS];
 	unsigned n_set;
 	const char *target; /* and the device's name in it; otherwise a socket */
 
-	uint64_t bs;	/* bytes of a request */
+	const struct bench_device *device;
+
+	uint64_t bs;	/* bytes of a request, or of a frame */
 	uint64_t span;	/* bytes of the disk that are used, from its start; 0: all */
 	uint64_t count; /* requests; 0: as many as the time allows */
 	unsigned depth; /* requests in flight per queue */
@@ -27,6 +35,12 @@ struct bench_opts {
 	unsigned queue_size;
 	unsigned seed;
 	bool poll, sleep, verify, json, quiet, no_indirect, no_event_idx;
+
+	/* network cards */
+	unsigned frame;
+	unsigned batch;	    /* frames to send at once */
+	unsigned direction; /* enum bench_direction */
+	bool no_mergeable;
 
 	/* what that means */
 	unsigned flags;		   /* BENCH_* */

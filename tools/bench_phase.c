@@ -53,7 +53,7 @@ struct worker {
 /* Runs `statement` for each queue of a worker. */
 #define EACH_QUEUE(w, q)                                                                           \
 	for (unsigned i_ = (w)->index;                                                             \
-	     i_ < (w)->phase->s->opts->queues && ((q) = &(w)->phase->s->queues[i_], true);         \
+	     i_ < (w)->phase->s->opts->queues && ((q) = (w)->phase->s->queues[i_], true);          \
 	     i_ += (w)->phase->n_workers)
 
 static void pin(const struct bench_opts *o, unsigned index)
@@ -73,7 +73,7 @@ static uint64_t share(const struct worker *w, const struct bench_queue *q)
 	unsigned n = w->phase->s->opts->queues;
 
 	if (load->count == UINT64_MAX)
-		return q->n_blocks;
+		return q->share;
 	if (load->count == 0)
 		return UINT64_MAX;
 	return load->count / n + (q->index < load->count % n);
@@ -91,7 +91,7 @@ static bool worker_over(struct worker *w, uint64_t now)
 	w->ended = true;
 	w->last = now;
 	EACH_QUEUE(w, q)
-	bench_queue_end(q);
+	q->ops->end(q);
 	return true;
 }
 
@@ -104,7 +104,7 @@ static bool worker_busy(struct worker *w)
 	{
 		if (q->fault[0])
 			return false;
-		if (q->in_flight)
+		if (q->ops->busy(q))
 			return true;
 	}
 	return false;
@@ -116,34 +116,31 @@ static unsigned worker_turn(struct worker *w)
 	unsigned n = 0;
 
 	EACH_QUEUE(w, q)
-	n += bench_queue_turn(q);
+	n += q->ops->turn(q);
 	return n;
 }
 
 /* Until an interrupt and nothing else, as a driver does: one that is lost hangs it. */
 static void await_interrupt(struct worker *w, struct pollfd *fds, nfds_t n)
 {
-	while (poll(fds, n, TURN_MS) == 0 &&
+	while (poll(fds, n, TURN_MS) == 0 && worker_busy(w) &&
 	       !atomic_load_explicit(&w->phase->abandon, memory_order_relaxed))
 		worker_over(w, bench_ticks());
 }
 
 static void worker_sleep(struct worker *w)
 {
-	struct pollfd fds[BENCH_MAX_QUEUES];
+	struct pollfd fds[BENCH_MAX_RINGS];
 	struct bench_queue *q;
 	bool ready = false;
-	nfds_t n = 0;
+	unsigned n = 0;
 
 	EACH_QUEUE(w, q)
-	{
-		ready = bench_queue_sleep(q) || ready;
-		fds[n++] = (struct pollfd){.fd = q->rings.call_fd, .events = POLLIN};
-	}
+	ready = q->ops->sleep(q, fds, &n) || ready;
 	if (!ready)
 		await_interrupt(w, fds, n);
 	EACH_QUEUE(w, q)
-	bench_queue_wake(q);
+	q->ops->wake(q);
 	if (!ready && w->phase->s->link->ops->acknowledge)
 		w->phase->s->link->ops->acknowledge(w->phase->s->link);
 }
@@ -187,11 +184,15 @@ static void *worker_main(void *arg)
 
 	pin(w->phase->s->opts, w->index);
 	EACH_QUEUE(w, q)
-	bench_queue_begin(q, w->phase->load->flags, w->phase->load->read_percent, share(w, q));
+	{
+		memset(&q->counts, 0, sizeof(q->counts));
+		memset(&q->hist, 0, sizeof(q->hist));
+		q->ops->begin(q, w->phase->load, share(w, q));
+	}
 	worker_loop(w);
 	EACH_QUEUE(w, q)
 	{
-		bench_queue_count_interrupts(q);
+		q->ops->count(q);
 		if (q->fault[0])
 			w->phase->stop = true;
 	}
@@ -251,8 +252,8 @@ static void show_progress(const struct phase *p, uint64_t now, uint64_t before)
 
 	if (!shows_progress(o))
 		return;
-	fprintf(stderr, "\r%s  %.1f s  %.1f kIOPS  %.0f MB/s \033[K", p->load->name, seconds,
-		rate / 1000, rate * (double)o->bs / 1e6);
+	fprintf(stderr, "\r%s  %.1f s  %.1f thousand %s/s  %.0f MB/s \033[K", p->load->name,
+		seconds, rate / 1000, o->device->request, rate * (double)o->bs / 1e6);
 }
 
 /* The device went away or gave up: 0 when it is back, or -1. */
@@ -319,6 +320,8 @@ static void add_counts(struct bench_counts *to, const struct bench_counts *from)
 	to->all += from->all;
 	to->done += from->done;
 	to->errors += from->errors;
+	to->lost += from->lost;
+	to->checked += from->checked;
 	to->kicks += from->kicks;
 	to->interrupts += from->interrupts;
 }
@@ -345,7 +348,7 @@ static int collect(struct phase *p, struct bench_result *out)
 	int r = 0;
 
 	for (unsigned i = 0; i < p->s->opts->queues; i++) {
-		const struct bench_queue *q = &p->s->queues[i];
+		const struct bench_queue *q = p->s->queues[i];
 
 		add_counts(&out->counts, &q->counts);
 		hist_merge(&out->hist, &q->hist);

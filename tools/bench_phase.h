@@ -12,15 +12,8 @@ struct bench_session {
 	const struct bench_opts *opts;
 	struct bench_link *link;
 	struct bench_mem mem;
-	struct bench_queue *queues;
+	struct bench_queue **queues; /* opts->queues */
 	double ticks_per_ns;
-};
-
-struct bench_load {
-	const char *name; /* for the progress line */
-	unsigned flags, read_percent;
-	double seconds; /* 0: until `count` requests are done */
-	uint64_t count; /* 0: until the time is over; UINT64_MAX: each block once */
 };
 
 struct bench_result {

@@ -3,100 +3,103 @@
 #define TOOLS_BENCH_QUEUE_H
 
 /*
- * One virtqueue from the driver's side, with a fixed set of requests in it: each that comes back is
- * sent again as another one. Belongs to one thread while load runs.
- *
- * A request is three buffers (header, data, status) in an indirect table, or three descriptors
- * where there is none. Table and header share a cache line, which the driver writes for each
- * request, as drivers do; the status byte has its own.
+ * What carries load: a queue of a disk, or a pair of queues of a network card. Belongs to one
+ * thread while load runs. And what devices differ in.
  */
-
-#include <linux/virtio_ring.h>
 
 #include "bench_hist.h"
 #include "bench_link.h"
 
-struct bench_request {
-	uint64_t start; /* ticks; 0: not in flight */
-	uint64_t block; /* of the queue's part of the disk */
-	uint32_t generation;
-	bool read;
-};
+/* More rings than a queue of any device has. */
+#define BENCH_QUEUE_RINGS 3
 
+struct pollfd;
+
+/* A request is a request to a disk, or a frame. */
 struct bench_counts {
-	uint64_t all;	 /* requests that came back */
-	uint64_t done;	 /* ... before the end of the measurement */
-	uint64_t errors; /* ... with a status other than OK */
+	uint64_t all;	  /* requests that came back */
+	uint64_t done;	  /* ... before the end of the measurement */
+	uint64_t errors;  /* ... with a status other than OK */
+	uint64_t lost;	  /* ... never came back */
+	uint64_t checked; /* frames of which every byte was looked at */
 	uint64_t kicks;
 	uint64_t interrupts;
 };
 
-struct bench_slot; /* of the driver's memory that the device sees */
+struct bench_load {
+	const char *name; /* for the progress line */
+	unsigned flags, read_percent;
+	double seconds; /* 0: until `count` requests are done */
+	uint64_t count; /* 0: until the time is over; UINT64_MAX: each block once */
+};
+
+struct bench_queue;
+
+struct bench_queue_ops {
+	/*
+	 * Forgets what was counted and sends the first requests, of `budget` (UINT64_MAX: no
+	 * limit).
+	 */
+	void (*begin)(struct bench_queue *q, const struct bench_load *load, uint64_t budget);
+	/* Takes back what is done, sends as many. Returns how many came back; look at q->fault. */
+	unsigned (*turn)(struct bench_queue *q);
+	/* No further requests; what comes back from now on is not counted as done. */
+	void (*end)(struct bench_queue *q);
+	/* Anything in flight or still to be sent? */
+	bool (*busy)(struct bench_queue *q);
+	/*
+	 * Asks for interrupts; true when something came back already. Puts what to wait on at fds
+	 * and counts it in *n.
+	 */
+	bool (*sleep)(struct bench_queue *q, struct pollfd *fds, unsigned *n);
+	/* Asks for none. */
+	void (*wake)(struct bench_queue *q);
+	/* After a phase: completes q->counts. */
+	void (*count)(struct bench_queue *q);
+	/* The rings, BENCH_QUEUE_RINGS at most. */
+	unsigned (*rings)(struct bench_queue *q, struct bench_rings *out);
+	/* The rings are started. 0 or -1. Optional. */
+	int (*started)(struct bench_queue *q);
+	/* Ring `i` of rings() was stopped at `base`: is that right? 0 or -1. */
+	int (*stopped)(struct bench_queue *q, unsigned i, uint16_t base);
+	void (*destroy)(struct bench_queue *q);
+};
 
 struct bench_queue {
-	/* the ring */
-	struct vring_desc *desc;
-	struct vring_avail *avail;
-	struct vring_used *used;
-	uint16_t *used_event, *avail_event;
-	uint16_t mask, avail_idx, published, used_idx;
-	uint16_t stride; /* descriptors per request in the ring */
-	bool event_idx, interrupts_on;
-
-	/* the requests */
-	struct bench_slot *slots;
-	char *data;
-	uint64_t slots_gpa, data_gpa;
-	struct bench_request *requests;
-	unsigned depth, in_flight;
-	uint32_t bs;
-
-	/* the load */
-	unsigned flags, read_percent;
-	uint64_t budget; /* requests still to be sent */
-	uint64_t first_block, n_blocks;
-	uint64_t cursor, random;
-	bool counting;
-
-	/* verify mode */
-	uint32_t *generation; /* of each block; NULL: do not verify */
-	uint8_t *writing;     /* blocks in flight: nobody else may touch them */
-	uint64_t run;
-
+	const struct bench_queue_ops *ops;
 	struct bench_link *link;
 	unsigned index;
-	struct bench_rings rings;
+	uint64_t share; /* requests of a load that asks for each block once */
 	struct bench_counts counts;
 	struct bench_hist hist;
 	char fault[200]; /* why the run cannot go on; "" when all is well */
 };
 
-/* Bytes of shared memory that a queue needs. */
-uint64_t bench_queue_bytes(const struct bench_opts *o);
+/* Records why; the first reason counts. */
+void bench_queue_fault(struct bench_queue *q, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
 
-/* Puts a queue at `offset` of `mem`. 0 or -1. */
-int bench_queue_init(struct bench_queue *q, const struct bench_opts *o, struct bench_link *link,
-		     const struct bench_mem *mem, uint64_t offset, unsigned index);
+/* What devices differ in. */
+struct bench_device {
+	const char *name, *what; /* "blk", "disk" */
+	const char *request;	 /* "requests" */
+	uint32_t id;		 /* virtio device ID */
+	unsigned config_bytes;	 /* of the configuration space that are read, */
+	bool needs_config;	 /* and must be there */
+	/*
+	 * Chooses link->features, reads the configuration (NULL: there is none), and checks that
+	 * the device can do what the options want. 0 or -1.
+	 */
+	int (*accept)(struct bench_link *link, const struct bench_opts *o, uint64_t offered,
+		      const uint8_t *config);
+	/* Bytes of shared memory that a queue needs. */
+	uint64_t (*queue_bytes)(const struct bench_link *link, const struct bench_opts *o);
+	/* Puts a queue at `offset` of `mem`. NULL after an error. */
+	struct bench_queue *(*queue_create)(const struct bench_opts *o, struct bench_link *link,
+					    const struct bench_mem *mem, uint64_t offset,
+					    unsigned index);
+};
 
-void bench_queue_fini(struct bench_queue *q);
-
-/* Forgets what was counted and sends the first requests. */
-void bench_queue_begin(struct bench_queue *q, unsigned flags, unsigned read_percent,
-		       uint64_t budget);
-
-/* Takes back what is done, sends as many. Returns how many came back; look at q->fault too. */
-unsigned bench_queue_turn(struct bench_queue *q);
-
-/* No further requests; what comes back from now on is not counted as done. */
-void bench_queue_end(struct bench_queue *q);
-
-/* Asks for an interrupt; true when something came back already. */
-bool bench_queue_sleep(struct bench_queue *q);
-
-/* Asks for none, and counts those that came. */
-void bench_queue_wake(struct bench_queue *q);
-
-/* Driver's threads that poll never look at the call descriptor; adds up what arrived there. */
-void bench_queue_count_interrupts(struct bench_queue *q);
+extern const struct bench_device bench_blk, bench_net;
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "bench_report.h"
 
+#include <linux/virtio_net.h>
 #include <linux/virtio_ring.h>
 #include <math.h>
 #include <stdio.h>
@@ -8,10 +9,12 @@
 
 #include <viodm/util.h>
 
-static const struct {
-	const char *key, *label;
+struct figure {
+	const char *key, *label; /* NULL: not for this device */
 	int decimals;
-} figures[N_FIGURES] = {
+};
+
+static const struct figure blk_figures[N_FIGURES] = {
 	[FIGURE_KIOPS] = {"kiops", "thousand requests/s", 1},
 	[FIGURE_MBPS] = {"mb_per_s", "MB/s", 1},
 	[FIGURE_P50] = {"p50_us", "latency p50, us", 2},
@@ -22,6 +25,26 @@ static const struct {
 	[FIGURE_DEVICE_CPU] = {"device_cpu_us", "device CPU us/request", 3},
 	[FIGURE_DRIVER_CPU] = {"driver_cpu_us", "driver CPU us/request", 3},
 };
+
+static const struct figure net_figures[N_FIGURES] = {
+	[FIGURE_KIOPS] = {"kpps", "thousand frames/s", 1},
+	[FIGURE_MBPS] = {"mb_per_s", "MB/s", 1},
+	[FIGURE_KICKS] = {"kicks_per_frame", "kicks/frame", 4},
+	[FIGURE_INTERRUPTS] = {"interrupts_per_frame", "interrupts/frame", 4},
+	[FIGURE_LOST] = {"lost_percent", "lost, %", 3},
+	[FIGURE_DEVICE_CPU] = {"device_cpu_us", "device CPU us/frame", 4},
+	[FIGURE_DRIVER_CPU] = {"driver_cpu_us", "driver CPU us/frame", 4},
+};
+
+static bool is_net(const struct bench_opts *o)
+{
+	return o->device == &bench_net;
+}
+
+static const struct figure *figures_of(const struct bench_opts *o)
+{
+	return is_net(o) ? net_figures : blk_figures;
+}
 
 struct bench_figures bench_figures(const struct bench_session *s, const struct bench_result *r)
 {
@@ -36,6 +59,7 @@ struct bench_figures bench_figures(const struct bench_session *s, const struct b
 	f.v[FIGURE_P999] = hist_quantile(&r->hist, 0.999) * us;
 	f.v[FIGURE_KICKS] = (double)r->counts.kicks / all;
 	f.v[FIGURE_INTERRUPTS] = (double)r->counts.interrupts / all;
+	f.v[FIGURE_LOST] = (double)r->counts.lost * 100 / (all + (double)r->counts.lost);
 	f.v[FIGURE_DEVICE_CPU] = r->device_cpu_known ? (double)r->device_cpu / all / 1000 : NAN;
 	f.v[FIGURE_DRIVER_CPU] = (double)r->driver_cpu / all / 1000;
 	return f;
@@ -95,8 +119,27 @@ static void print_size(uint64_t bytes)
 	printf("%llu%.*s", (unsigned long long)bytes, u > 0, &units[u]);
 }
 
+static const char *const directions[] = {
+	[BENCH_TX] = "tx", [BENCH_RX] = "rx", [BENCH_BOTH] = "both"};
+
+static void print_net_load(const struct bench_opts *o)
+{
+	static const char *const words[] = {
+		[BENCH_TX] = "sends", [BENCH_RX] = "receives", [BENCH_BOTH] = "sends and receives"};
+
+	printf("driver %s", words[o->direction]);
+	if (o->direction != BENCH_RX)
+		printf(" frames of %u bytes, %u at once", o->frame, o->batch);
+	printf(", %u pair%s of queues of %u, driver %s\n", o->queues, o->queues > 1 ? "s" : "",
+	       o->queue_size, o->sleep ? "sleeps" : "polls");
+}
+
 static void print_load(const struct bench_opts *o)
 {
+	if (is_net(o)) {
+		print_net_load(o);
+		return;
+	}
 	printf("%s", o->rw);
 	if (!(o->flags & BENCH_FLUSH)) {
 		printf(" of ");
@@ -111,14 +154,17 @@ static bool has(const struct bench_side *s, unsigned feature)
 	return s->features & UINT64_C(1) << feature;
 }
 
-static void print_side(const struct bench_side *s, char letter)
+static void print_side(const struct bench_opts *o, const struct bench_side *s, char letter)
 {
 	if (letter)
 		printf("%c = ", letter);
-	printf("%s%s%s: %llu requests in %.2f s", s->name,
-	       has(s, VIRTIO_RING_F_INDIRECT_DESC) ? ", INDIRECT_DESC" : "",
+	printf("%s%s%s%s: %llu %s in %.2f s", s->name,
+	       !is_net(o) && has(s, VIRTIO_RING_F_INDIRECT_DESC) ? ", INDIRECT_DESC" : "",
 	       has(s, VIRTIO_RING_F_EVENT_IDX) ? ", EVENT_IDX" : "",
-	       (unsigned long long)s->requests, s->seconds);
+	       is_net(o) && has(s, VIRTIO_NET_F_MRG_RXBUF) ? ", MRG_RXBUF" : "",
+	       (unsigned long long)s->requests, o->device->request, s->seconds);
+	if (is_net(o))
+		printf(", %llu lost", (unsigned long long)s->lost);
 	if (s->errors)
 		printf(", %llu FAILED", (unsigned long long)s->errors);
 	putchar('\n');
@@ -132,11 +178,14 @@ static void print_cell(double v, int width, int decimals)
 		printf(" %*.*f", width, decimals, v);
 }
 
-static void print_row(const struct bench_side *sides, unsigned n, unsigned f, double *work)
+static void print_row(const struct figure *figure, const struct bench_side *sides, unsigned n,
+		      unsigned f, double *work)
 {
-	printf("  %-22s", figures[f].label);
+	if (!figure->label)
+		return;
+	printf("  %-22s", figure->label);
 	for (unsigned i = 0; i < n; i++)
-		print_cell(side_spread(&sides[i], f, work).median, 12, figures[f].decimals);
+		print_cell(side_spread(&sides[i], f, work).median, 12, figure->decimals);
 	if (n == 2) {
 		struct spread r = ratio_spread(sides, f, work);
 
@@ -152,12 +201,12 @@ static void print_table(const struct bench_opts *o, const struct bench_side *sid
 {
 	print_load(o);
 	for (unsigned i = 0; i < n; i++)
-		print_side(&sides[i], (char)(n == 2 ? 'A' + (int)i : 0));
+		print_side(o, &sides[i], (char)(n == 2 ? 'A' + (int)i : 0));
 	if (n == 2)
 		printf("  %-22s %12s %12s %9s  (min..max of %u slices)\n", "", "A", "B", "A/B",
 		       sides[0].n);
 	for (unsigned f = 0; f < N_FIGURES; f++)
-		print_row(sides, n, f, work);
+		print_row(&figures_of(o)[f], sides, n, f, work);
 	if (o->reconnect > 0)
 		printf("  reconnects             %12u\n", sides[0].n_reconnects);
 	if (verified) {
@@ -165,6 +214,9 @@ static void print_table(const struct bench_opts *o, const struct bench_side *sid
 		print_size(verified);
 		printf(" holds what was written last\n");
 	}
+	if (is_net(o) && o->verify)
+		printf("  verified: every byte of %llu frames is as it was sent\n",
+		       (unsigned long long)sides[0].checked);
 }
 
 /* ---- for programs ---------------------------------------------------------------------------- */
@@ -196,29 +248,42 @@ static const char *json_bool(bool b)
 	return b ? "true" : "false";
 }
 
-static void json_side(const struct bench_side *s, double *work)
+static void json_side(const struct bench_opts *o, const struct bench_side *s, double *work)
 {
+	const struct figure *figures = figures_of(o);
+
 	printf("    {\"target\": ");
 	json_string(s->name);
-	printf(", \"indirect\": %s, \"event_idx\": %s, ",
-	       json_bool(has(s, VIRTIO_RING_F_INDIRECT_DESC)),
-	       json_bool(has(s, VIRTIO_RING_F_EVENT_IDX)));
+	if (is_net(o))
+		printf(", \"mergeable\": %s, \"checked\": %llu",
+		       json_bool(has(s, VIRTIO_NET_F_MRG_RXBUF)), (unsigned long long)s->checked);
+	else
+		printf(", \"indirect\": %s", json_bool(has(s, VIRTIO_RING_F_INDIRECT_DESC)));
+	printf(", \"event_idx\": %s, ", json_bool(has(s, VIRTIO_RING_F_EVENT_IDX)));
 	json_number("seconds", s->seconds);
-	printf(", \"requests\": %llu, \"errors\": %llu, \"reconnects\": %u",
-	       (unsigned long long)s->requests, (unsigned long long)s->errors, s->n_reconnects);
+	printf(", \"%s\": %llu, \"%s\": %llu, \"reconnects\": %u", o->device->request,
+	       (unsigned long long)s->requests, is_net(o) ? "lost" : "errors",
+	       (unsigned long long)(is_net(o) ? s->lost : s->errors), s->n_reconnects);
 	for (unsigned f = 0; f < N_FIGURES; f++) {
+		if (!figures[f].key)
+			continue;
 		printf(",\n     ");
 		json_number(figures[f].key, side_spread(s, f, work).median);
 	}
 	printf("}");
 }
 
-static void json_ratios(const struct bench_side *sides, double *work)
+static void json_ratios(const struct bench_opts *o, const struct bench_side *sides, double *work)
 {
+	const struct figure *figures = figures_of(o);
+
 	printf(",\n  \"slices\": %u,\n  \"ratios\": {", sides[0].n);
 	for (unsigned f = 0; f < N_FIGURES; f++) {
-		struct spread r = ratio_spread(sides, f, work);
+		struct spread r;
 
+		if (!figures[f].key)
+			continue;
+		r = ratio_spread(sides, f, work);
 		printf("%s\n    \"%s\": {", f ? "," : "", figures[f].key);
 		json_number("median", r.median);
 		printf(", ");
@@ -230,24 +295,34 @@ static void json_ratios(const struct bench_side *sides, double *work)
 	printf("}");
 }
 
+static void json_load(const struct bench_opts *o)
+{
+	if (is_net(o)) {
+		printf("{\n  \"direction\": \"%s\", \"frame\": %u, \"batch\": %u",
+		       directions[o->direction], o->frame, o->batch);
+		return;
+	}
+	printf("{\n  \"rw\": ");
+	json_string(o->rw);
+	printf(", \"bs\": %llu, \"depth\": %u", (unsigned long long)o->bs, o->depth);
+}
+
 static void print_json(const struct bench_opts *o, const struct bench_side *sides, unsigned n,
 		       uint64_t verified, double *work)
 {
-	printf("{\n  \"rw\": ");
-	json_string(o->rw);
-	printf(", \"bs\": %llu, \"depth\": %u, \"queues\": %u, \"queue_size\": %u,\n"
+	json_load(o);
+	printf(", \"queues\": %u, \"queue_size\": %u,\n"
 	       "  \"driver\": \"%s\", \"interrupted\": %s, \"verified_bytes\": %llu,\n"
 	       "  \"results\": [\n",
-	       (unsigned long long)o->bs, o->depth, o->queues, o->queue_size,
-	       o->sleep ? "sleeps" : "polls", json_bool(bench_interrupted()),
-	       (unsigned long long)verified);
+	       o->queues, o->queue_size, o->sleep ? "sleeps" : "polls",
+	       json_bool(bench_interrupted()), (unsigned long long)verified);
 	for (unsigned i = 0; i < n; i++) {
 		printf("%s", i ? ",\n" : "");
-		json_side(&sides[i], work);
+		json_side(o, &sides[i], work);
 	}
 	printf("\n  ]");
 	if (n == 2)
-		json_ratios(sides, work);
+		json_ratios(o, sides, work);
 	printf("\n}\n");
 }
 

@@ -12,6 +12,7 @@ enum bench_figure {
 	FIGURE_P999,
 	FIGURE_KICKS,
 	FIGURE_INTERRUPTS,
+	FIGURE_LOST,
 	FIGURE_DEVICE_CPU,
 	FIGURE_DRIVER_CPU,
 	N_FIGURES
@@ -28,7 +29,7 @@ struct bench_side {
 	uint64_t features;
 	struct bench_figures *slices; /* one or more */
 	unsigned n;
-	uint64_t requests, errors;
+	uint64_t requests, errors, lost, checked;
 	unsigned n_reconnects;
 	double seconds;
 };

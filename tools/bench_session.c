@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "bench_phase.h"
 
+#include <endian.h>
 #include <fcntl.h>
+#include <linux/virtio_ring.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -40,19 +44,32 @@ static int mem_create(struct bench_mem *mem, uint64_t size)
 	return mem->base ? 0 : -1;
 }
 
+void bench_queue_fault(struct bench_queue *q, const char *fmt, ...)
+{
+	va_list ap;
+	int n;
+
+	if (q->fault[0])
+		return;
+	n = snprintf(q->fault, sizeof(q->fault), "queue %u: ", q->index);
+	va_start(ap, fmt);
+	vsnprintf(q->fault + n, sizeof(q->fault) - (size_t)n, fmt, ap);
+	va_end(ap);
+}
+
 static int queues_create(struct bench_session *s, const struct bench_opts *o)
 {
-	uint64_t bytes = bench_queue_bytes(o);
+	uint64_t bytes = o->device->queue_bytes(s->link, o);
 
 	if (mem_create(&s->mem, bytes * o->queues) < 0)
 		return bench_error(s->link->name, "no shared memory of %llu bytes",
 				   (unsigned long long)(bytes * o->queues));
-	s->queues = aligned_alloc(64, vio_round_up(o->queues * sizeof(*s->queues), 64));
+	s->queues = calloc(o->queues, sizeof(struct bench_queue *));
 	if (!s->queues)
 		return bench_error(s->link->name, "out of memory");
-	memset(s->queues, 0, o->queues * sizeof(*s->queues));
 	for (unsigned i = 0; i < o->queues; i++) {
-		if (bench_queue_init(&s->queues[i], o, s->link, &s->mem, i * bytes, i) < 0)
+		s->queues[i] = o->device->queue_create(o, s->link, &s->mem, i * bytes, i);
+		if (!s->queues[i])
 			return -1;
 	}
 	return 0;
@@ -60,11 +77,18 @@ static int queues_create(struct bench_session *s, const struct bench_opts *o)
 
 static int queues_start(struct bench_session *s)
 {
-	struct bench_rings rings[BENCH_MAX_QUEUES];
+	struct bench_rings rings[BENCH_MAX_RINGS];
+	unsigned n = 0;
+	int r;
 
 	for (unsigned i = 0; i < s->opts->queues; i++)
-		rings[i] = s->queues[i].rings;
-	return s->link->ops->start(s->link, &s->mem, rings, s->opts->queues);
+		n += s->queues[i]->ops->rings(s->queues[i], &rings[n]);
+	r = s->link->ops->start(s->link, &s->mem, rings, n);
+	for (unsigned i = 0; i < s->opts->queues && r == 0; i++) {
+		if (s->queues[i]->ops->started)
+			r = s->queues[i]->ops->started(s->queues[i]);
+	}
+	return r;
 }
 
 int bench_session_open(struct bench_session *s, const struct bench_opts *o, const char *target)
@@ -77,18 +101,34 @@ int bench_session_open(struct bench_session *s, const struct bench_opts *o, cons
 	return 0;
 }
 
+/* Unless the transport tells where a ring stopped, it stopped where the last request was used. */
+static unsigned stops_of(struct bench_queue *q, uint16_t *base)
+{
+	struct bench_rings rings[BENCH_QUEUE_RINGS];
+	unsigned n = q->ops->rings(q, rings);
+
+	for (unsigned i = 0; i < n; i++)
+		base[i] = le16toh(((struct vring_used *)rings[i].used)->idx);
+	return n;
+}
+
 int bench_session_stop(struct bench_session *s)
 {
-	uint16_t base[BENCH_MAX_QUEUES];
+	uint16_t base[BENCH_MAX_RINGS];
+	unsigned n = 0, k = 0;
 
 	for (unsigned i = 0; i < s->opts->queues; i++)
-		base[i] = s->queues[i].avail_idx;
+		n += stops_of(s->queues[i], &base[n]);
 	if (s->link->ops->stop(s->link, base) < 0)
 		return -1;
 	for (unsigned i = 0; i < s->opts->queues; i++) {
-		if (base[i] != s->queues[i].avail_idx)
-			return bench_error(s->link->name, "queue %u stopped at %u instead of %u", i,
-					   base[i], s->queues[i].avail_idx);
+		struct bench_rings rings[BENCH_QUEUE_RINGS];
+
+		n = s->queues[i]->ops->rings(s->queues[i], rings);
+		for (unsigned j = 0; j < n; j++) {
+			if (s->queues[i]->ops->stopped(s->queues[i], j, base[k++]) < 0)
+				return -1;
+		}
 	}
 	return 0;
 }
@@ -96,8 +136,10 @@ int bench_session_stop(struct bench_session *s)
 void bench_session_close(struct bench_session *s)
 {
 	bench_link_destroy(s->link);
-	for (unsigned i = 0; s->queues && i < s->opts->queues; i++)
-		bench_queue_fini(&s->queues[i]);
+	for (unsigned i = 0; s->queues && i < s->opts->queues; i++) {
+		if (s->queues[i])
+			s->queues[i]->ops->destroy(s->queues[i]);
+	}
 	free(s->queues);
 	if (s->mem.base)
 		munmap(s->mem.base, s->mem.size);

@@ -66,19 +66,17 @@ static int vhost_connect(struct vhost *v)
 	return 0;
 }
 
-static int get_config(struct vhost *v, struct bench_offer *offer)
+/* The first `len` bytes of the configuration space. */
+static int get_config(struct vhost *v, uint8_t *config, uint32_t len)
 {
-	struct vio_vhost_msg msg =
-		vhost_message(VIO_VHOST_GET_CONFIG, VIO_VHOST_CONFIG_HDR + BENCH_CONFIG_BYTES);
+	struct vio_vhost_msg msg = vhost_message(VIO_VHOST_GET_CONFIG, VIO_VHOST_CONFIG_HDR + len);
 
-	if (!(v->protocol & BIT(VIO_VHOST_PROTOCOL_F_CONFIG)))
-		return vhost_fail(v, "does not offer its configuration space");
-	msg.u.config.size = BENCH_CONFIG_BYTES;
+	msg.u.config.size = len;
 	if (vhost_ask(v, &msg) < 0)
 		return -1;
 	if (v->rx.msg.hdr.size < msg.hdr.size)
 		return vhost_fail(v, "GET_CONFIG: the answer is too short");
-	bench_link_read_config(offer, v->rx.msg.u.config.data);
+	memcpy(config, v->rx.msg.u.config.data, len);
 	return 0;
 }
 
@@ -102,13 +100,22 @@ static int negotiate_protocol(struct vhost *v)
 }
 
 /* The first time we choose; later it has to be what was chosen then. */
-static int choose_features(struct vhost *v, const struct bench_offer *offer)
+static int choose_features(struct vhost *v, uint64_t offered)
 {
+	const struct bench_device *device = v->opts->device;
+	bool has_config = v->protocol & BIT(VIO_VHOST_PROTOCOL_F_CONFIG);
+	uint8_t config[BENCH_CONFIG_MAX];
+
 	if (v->opts->reconnect > 0 && !(v->protocol & BIT(VIO_VHOST_PROTOCOL_F_INFLIGHT_SHMFD)))
 		return vhost_fail(v, "does not offer INFLIGHT_SHMFD, which --reconnect needs");
-	if (v->negotiated && v->base.features & ~offer->features)
+	if (!has_config && device->needs_config)
+		return vhost_fail(v, "does not offer its configuration space");
+	if (has_config && get_config(v, config, device->config_bytes) < 0)
+		return -1;
+	if (v->negotiated && v->base.features & ~offered)
 		return vhost_fail(v, "came back without a feature that is in use");
-	if (!v->negotiated && bench_link_accept(&v->base, v->opts, offer) < 0)
+	if (!v->negotiated &&
+	    device->accept(&v->base, v->opts, offered, has_config ? config : NULL) < 0)
 		return -1;
 	v->negotiated = true;
 	return 0;
@@ -116,17 +123,15 @@ static int choose_features(struct vhost *v, const struct bench_offer *offer)
 
 static int vhost_negotiate(struct vhost *v)
 {
-	struct bench_offer offer = {0};
 	struct vio_vhost_msg owner = vhost_message(VIO_VHOST_SET_OWNER, 0);
-	uint64_t features;
+	uint64_t features, offered;
 
-	if (vhost_get_u64(v, VIO_VHOST_GET_FEATURES, &offer.features) < 0)
+	if (vhost_get_u64(v, VIO_VHOST_GET_FEATURES, &offered) < 0)
 		return -1;
-	v->has_protocol = offer.features & BIT(VIO_VHOST_F_PROTOCOL_FEATURES);
+	v->has_protocol = offered & BIT(VIO_VHOST_F_PROTOCOL_FEATURES);
 	if (v->has_protocol && negotiate_protocol(v) < 0)
 		return -1;
-	if (vhost_request(v, &owner) < 0 || get_config(v, &offer) < 0 ||
-	    choose_features(v, &offer) < 0)
+	if (vhost_request(v, &owner) < 0 || choose_features(v, offered) < 0)
 		return -1;
 	features = v->base.features;
 	if (v->has_protocol)
@@ -155,7 +160,7 @@ static int get_inflight(struct vhost *v)
 	struct vio_vhost_msg msg =
 		vhost_message(VIO_VHOST_GET_INFLIGHT_FD, sizeof(struct vio_vhost_inflight));
 
-	msg.u.inflight.n_queues = (uint16_t)v->n_queues;
+	msg.u.inflight.n_queues = (uint16_t)(v->rings[v->n_rings - 1].index + 1);
 	msg.u.inflight.queue_size = v->rings[0].size;
 	if (vhost_ask(v, &msg) < 0)
 		return -1;
@@ -191,9 +196,9 @@ static uint32_t ring_base(const struct bench_rings *r)
 	return le16toh(__atomic_load_n(&used->idx, __ATOMIC_ACQUIRE));
 }
 
-static int start_queue(struct vhost *v, unsigned i)
+static int start_ring(struct vhost *v, const struct bench_rings *r)
 {
-	const struct bench_rings *r = &v->rings[i];
+	unsigned i = r->index;
 	struct vio_vhost_msg addr =
 		vhost_message(VIO_VHOST_SET_VRING_ADDR, sizeof(struct vio_vhost_vring_addr));
 
@@ -217,8 +222,8 @@ static int start_queues(struct vhost *v)
 
 	if (set_inflight(v) < 0 || set_memory(v) < 0)
 		return -1;
-	for (unsigned i = 0; i < v->n_queues; i++) {
-		if (start_queue(v, i) < 0)
+	for (unsigned i = 0; i < v->n_rings; i++) {
+		if (start_ring(v, &v->rings[i]) < 0)
 			return -1;
 	}
 	/* Without acknowledgements: any answer means that everything before was handled. */
@@ -227,11 +232,11 @@ static int start_queues(struct vhost *v)
 
 static int stop_queues(struct vhost *v, uint16_t *base)
 {
-	for (unsigned i = 0; i < v->n_queues; i++) {
+	for (unsigned i = 0; i < v->n_rings; i++) {
 		struct vio_vhost_msg msg = vhost_message(VIO_VHOST_GET_VRING_BASE,
 							 sizeof(struct vio_vhost_vring_state));
 
-		msg.u.state.index = i;
+		msg.u.state.index = v->rings[i].index;
 		if (vhost_ask(v, &msg) < 0)
 			return -1;
 		base[i] = (uint16_t)v->rx.msg.u.state.num;
@@ -262,7 +267,7 @@ static int set_up(struct vhost *v)
 		v->lost = false;
 		v->why[0] = '\0';
 		if (vhost_connect(v) == 0 && vhost_negotiate(v) == 0 &&
-		    (v->n_queues == 0 || start_queues(v) == 0))
+		    (v->n_rings == 0 || start_queues(v) == 0))
 			return 0;
 	} while (wait_for_server(v, deadline));
 	return -1;
@@ -271,7 +276,7 @@ static int set_up(struct vhost *v)
 /* What the old server was told of our requests, the new one does not know. */
 static void kick_all(const struct vhost *v)
 {
-	for (unsigned i = 0; i < v->n_queues; i++)
+	for (unsigned i = 0; i < v->n_rings; i++)
 		eventfd_write(v->rings[i].kick_fd, 1);
 }
 
@@ -314,7 +319,7 @@ static int vhost_start(struct bench_link *link, const struct bench_mem *mem,
 
 	v->mem = mem;
 	memcpy(v->rings, rings, n * sizeof(*rings));
-	v->n_queues = n;
+	v->n_rings = n;
 	r = start_queues(v);
 	if (r < 0 && may_come_back(v))
 		r = come_back(v);
@@ -331,7 +336,7 @@ static int vhost_stop(struct bench_link *link, uint16_t *base)
 		if (r == 0)
 			r = stop_queues(v, base);
 	}
-	v->n_queues = 0;
+	v->n_rings = 0;
 	return vhost_result(v, r);
 }
 

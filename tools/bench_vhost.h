@@ -22,8 +22,8 @@ struct vhost {
 
 	/* what was given to the server, and is again when it comes back */
 	const struct bench_mem *mem;
-	struct bench_rings rings[BENCH_MAX_QUEUES];
-	unsigned n_queues;
+	struct bench_rings rings[BENCH_MAX_RINGS]; /* in the order of their indices */
+	unsigned n_rings;
 	int inflight_fd; /* -1: none */
 	struct vio_vhost_inflight inflight;
 
