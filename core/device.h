@@ -344,6 +344,13 @@ VIO_EXPORT int vio_device_pop(struct vio_device *dev, struct vio_queue *q, struc
 /* Publishes what was pushed and interrupts if the driver wants it. Loop thread. */
 VIO_EXPORT void vio_device_publish(struct vio_device *dev, struct vio_queue *q);
 
+/*
+ * The same in two steps, for models that coalesce interrupts: publishes only; interrupts if the
+ * driver wants that for what was published since q->published was `since`. Loop thread.
+ */
+VIO_EXPORT void vio_device_show(struct vio_device *dev, struct vio_queue *q);
+VIO_EXPORT void vio_device_notify(struct vio_device *dev, struct vio_queue *q, uint16_t since);
+
 /* ---- back-ends ------------------------------------------------------------------------------- */
 
 /*

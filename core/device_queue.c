@@ -449,6 +449,21 @@ void vio_device_publish(struct vio_device *dev, struct vio_queue *q)
 		queue_interrupt(dev, q);
 }
 
+void vio_device_show(struct vio_device *dev, struct vio_queue *q)
+{
+	uint16_t before = q->published;
+
+	(void)dev;
+	vio_queue_show(q);
+	vio_count(&q->stats.requests, (uint16_t)(q->published - before));
+}
+
+void vio_device_notify(struct vio_device *dev, struct vio_queue *q, uint16_t since)
+{
+	if (vio_queue_wants(q, since))
+		queue_interrupt(dev, q);
+}
+
 int vio_device_pop(struct vio_device *dev, struct vio_queue *q, struct vio_chain **out)
 {
 	int r;

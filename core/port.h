@@ -140,8 +140,9 @@ struct vio_port {
 	const struct vio_port_ops *ops;
 	/*
 	 * The link went up or down. Any thread, but not from inside attach, detach, send or
-	 * receive. Set by the device before it attaches the first queue, cleared by it when it is
-	 * destroyed; NULL: nobody wants to know.
+	 * receive, nor under a lock that one of the functions above takes. Set by the device before
+	 * it attaches the first queue, cleared by it when it is destroyed; NULL: nobody wants to
+	 * know.
 	 */
 	void (*on_link)(struct vio_port *port, bool up);
 	void *user;

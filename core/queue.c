@@ -46,7 +46,7 @@ static void store16_release(__virtio16 *p, uint16_t v)
 	__atomic_store_n((uint16_t *)p, htole16(v), __ATOMIC_RELEASE);
 }
 
-static __virtio16 *used_event(struct vio_queue *q)
+static const __virtio16 *used_event(const struct vio_queue *q)
 {
 	return &q->avail->ring[q->size];
 }
@@ -411,13 +411,13 @@ static __attribute__((noinline)) int queue_refill(struct vio_queue *q)
 
 bool vio_queue_pending(const struct vio_queue *q)
 {
-	return q->started && !q->fault &&
+	return q->started && !q->fault && !q->idle &&
 	       (q->resubmitted != q->n_resubmit || load16(&q->avail->idx) != q->next_avail);
 }
 
 bool vio_queue_arm(struct vio_queue *q)
 {
-	return q->started && !q->fault && queue_rearm(q) != 0;
+	return q->started && !q->fault && !q->idle && queue_rearm(q) != 0;
 }
 
 static void inflight_take(struct vio_queue *q, struct vio_chain *c)
@@ -587,18 +587,48 @@ void vio_queue_push(struct vio_queue *q, struct vio_chain *chain, uint64_t len)
 		push_special(q, chain, state);
 }
 
+void vio_queue_unpop(struct vio_queue *q, uint16_t n)
+{
+	q->next_avail -= n;
+	q->in_flight -= n;
+}
+
+static inline void queue_show(struct vio_queue *q)
+{
+	uint16_t n = q->used_idx - q->published;
+
+	if (n == 0 || !q->started)
+		return;
+	store16_release(&q->used->idx, q->used_idx);
+	q->published = q->used_idx;
+	if (VIO_UNLIKELY(q->inflight))
+		inflight_publish(q, n);
+}
+
+static inline bool queue_wants(const struct vio_queue *q, uint16_t since)
+{
+	if (!q->started)
+		return false;
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (q->event_idx)
+		return vring_need_event(load16(used_event(q)), q->published, since);
+	return !(load16(&q->avail->flags) & VRING_AVAIL_F_NO_INTERRUPT);
+}
+
 bool vio_queue_publish(struct vio_queue *q)
 {
 	uint16_t old = q->published;
 
-	if (q->used_idx == old || !q->started)
-		return false;
-	store16_release(&q->used->idx, q->used_idx);
-	q->published = q->used_idx;
-	if (VIO_UNLIKELY(q->inflight))
-		inflight_publish(q, (uint16_t)(q->used_idx - old));
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (q->event_idx)
-		return vring_need_event(load16(used_event(q)), q->used_idx, old);
-	return !(load16(&q->avail->flags) & VRING_AVAIL_F_NO_INTERRUPT);
+	queue_show(q);
+	return q->published != old && queue_wants(q, old);
+}
+
+void vio_queue_show(struct vio_queue *q)
+{
+	queue_show(q);
+}
+
+bool vio_queue_wants(const struct vio_queue *q, uint16_t since)
+{
+	return queue_wants(q, since);
 }

@@ -125,6 +125,7 @@ struct vio_queue {
 	uint16_t published;    /* used index the driver can see */
 	uint16_t in_flight;    /* chains popped and not yet pushed */
 	bool polled;	       /* the owner polls; pop does not arm kicks, vio_queue_arm() does */
+	bool idle;	       /* the model wants no more chains for now */
 	bool kicks_off;	       /* VRING_USED_F_NO_NOTIFY is set (only without event index) */
 	bool started;
 	const char *fault; /* which rule the driver broke, or NULL */
@@ -190,6 +191,15 @@ static inline void vio_queue_set_polled(struct vio_queue *q, bool polled)
 	q->polled = polled;
 }
 
+/*
+ * For a model that has chains enough, such as a receive queue that waits for frames: until it says
+ * otherwise what is available is no work, so that an owner that polls may sleep. Off after start.
+ */
+static inline void vio_queue_set_idle(struct vio_queue *q, bool idle)
+{
+	q->idle = idle;
+}
+
 /* True when the driver has made something available since pop looked; one load, nothing written. */
 VIO_EXPORT bool vio_queue_pending(const struct vio_queue *q);
 
@@ -202,6 +212,21 @@ VIO_EXPORT bool vio_queue_arm(struct vio_queue *q);
  * free afterwards. Nothing is visible to the driver before vio_queue_publish().
  */
 VIO_EXPORT void vio_queue_push(struct vio_queue *q, struct vio_chain *chain, uint64_t len);
+
+/*
+ * The last `n` chains that were popped, and not pushed, have not been worked on: the queue, which
+ * is about to be stopped, goes on with them when it is started again. All chains popped before them
+ * were pushed.
+ */
+VIO_EXPORT void vio_queue_unpop(struct vio_queue *q, uint16_t n);
+
+/*
+ * vio_queue_publish() in two, for a model that interrupts later than it publishes: makes all pushed
+ * chains visible; then, at some time, does the driver want an interrupt for the used elements from
+ * index `since` (the value of q->published then) on? At most 65535 of them.
+ */
+VIO_EXPORT void vio_queue_show(struct vio_queue *q);
+VIO_EXPORT bool vio_queue_wants(const struct vio_queue *q, uint16_t since);
 
 /*
  * Makes all pushed chains visible. Returns true when the driver wants an interrupt for them
