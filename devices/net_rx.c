@@ -1,0 +1,527 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Receive queues. A frame goes straight from where the port reads it into the driver's buffers
+ * when they are sure to hold it; otherwise by way of a buffer of ours, where it can wait.
+ */
+#include "net_internal.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <linux/if_ether.h>
+#include <stdlib.h>
+
+/* The header as the driver sees it, "Device Operation". */
+struct rx_hdr {
+	struct vio_frame_hdr h;
+	__le32 hash_value;
+	__le16 hash_report;
+	__le16 padding;
+};
+
+/* What became of a frame. */
+enum rx_fate { RX_DONE, RX_NO_ROOM };
+
+/* ---- the driver's buffers ----------------------------------------------------------------------
+ */
+
+static struct vio_chain *held_at(const struct net_rx *rx, uint16_t i)
+{
+	return rx->held[(uint16_t)(rx->first + i) & rx->mask];
+}
+
+/* Takes one more chain from the ring. */
+static bool rx_pop(struct net_pair *p)
+{
+	struct net_rx *rx = p->rx;
+	struct vio_chain *c;
+
+	if (!vio_device_pop(&p->net->base, p->rxl.q, &c))
+		return false;
+	rx->held[(uint16_t)(rx->first + rx->n_held++) & rx->mask] = c;
+	rx->held_len += c->writable_len;
+	if (VIO_UNLIKELY(c->writable_len < p->net->hdr_len)) {
+		vio_device_fail(&p->net->base, "queue %u: receive buffer shorter than a header",
+				p->rxl.q->index);
+		return false;
+	}
+	return true;
+}
+
+/* Are `len` bytes of buffers at hand? Without MRG_RXBUF: is a buffer? */
+static inline bool rx_hold(struct net_pair *p, uint64_t len)
+{
+	struct net_rx *rx = p->rx;
+
+	if (!p->net->mergeable)
+		return rx->n_held > 0 || rx_pop(p);
+	while (rx->held_len < len)
+		if (!rx_pop(p))
+			return false;
+	return true;
+}
+
+/* Gives the oldest chain back with `len` bytes in it. */
+static inline void rx_push(struct net_pair *p, uint64_t len)
+{
+	struct net_rx *rx = p->rx;
+	struct vio_chain *c = rx->held[rx->first & rx->mask];
+
+	rx->first++;
+	rx->n_held--;
+	rx->held_len -= c->writable_len;
+	vio_queue_push(p->rxl.q, c, len);
+}
+
+/* How many chains hold `len` bytes; there are so many. */
+static uint16_t rx_chains(const struct net_rx *rx, uint64_t len)
+{
+	uint16_t n = 0;
+
+	for (uint64_t sum = 0; sum < len; n++)
+		sum += held_at(rx, n)->writable_len;
+	return n;
+}
+
+/* Gives back the chains that `len` bytes were put into: all are full but the last (NET-DEV-041). */
+static void rx_push_all(struct net_pair *p, uint64_t len)
+{
+	while (len > 0) {
+		uint64_t room = p->rx->held[p->rx->first & p->rx->mask]->writable_len;
+		uint64_t n = len < room ? len : room;
+
+		rx_push(p, n);
+		len -= n;
+	}
+	p->rx->given = NET_ROOM_NONE;
+}
+
+/* ---- looking at frames -------------------------------------------------------------------------
+ */
+
+/* The first bytes of a frame, up to `max`, into private memory. */
+static size_t head_copy(uint8_t *head, size_t max, const struct iovec *iov, uint32_t n)
+{
+	size_t done = 0;
+
+	for (uint32_t i = 0; i < n && done < max; i++) {
+		size_t part = iov[i].iov_len < max - done ? iov[i].iov_len : max - done;
+
+		if (part)
+			memcpy(head + done, iov[i].iov_base, part);
+		done += part;
+	}
+	return done;
+}
+
+static bool tagged(const uint8_t *head, size_t len)
+{
+	return len >= NET_ETH_LEN && (head[12] << 8 | head[13]) == ETH_P_8021Q;
+}
+
+/* NET-DEV-006: is an unsegmented frame longer than the driver was told frames are? */
+static bool too_long(const struct net_pair *p, const struct vio_frame_hdr *h, uint32_t len,
+		     const uint8_t *head, size_t head_len)
+{
+	uint32_t max = p->net->mtu_len;
+
+	if (max == 0 || (h->gso_type & ~VIRTIO_NET_HDR_GSO_ECN) != VIRTIO_NET_HDR_GSO_NONE)
+		return false;
+	return len > max + (tagged(head, head_len) ? NET_VLAN_LEN : 0);
+}
+
+/* Which pair does a frame with this hash go to? NET-DEV-129, NET-DEV-130 */
+static struct net_pair *steer(struct net_pair *p, const struct net_hash_result *hash)
+{
+	const struct net_settings *s = p->set;
+	uint16_t i = s->rss_unclassified;
+
+	if (hash->report != VIRTIO_NET_HASH_REPORT_NONE)
+		i = s->rss_table[hash->value & s->rss_mask];
+	return &p->net->pair[i];
+}
+
+/*
+ * Does the driver want the frame? Makes the header for it. Where it goes is *to; the caller
+ * completes the checksum when *complete.
+ */
+static bool rx_accept(struct net_pair *p, const struct vio_frame_hdr *hdr, uint32_t len,
+		      const struct iovec *iov, uint32_t n, struct rx_hdr *out, bool *complete,
+		      struct net_pair **to)
+{
+	const struct net_settings *s = p->set;
+	uint8_t head[NET_HASH_HEAD];
+	size_t want = s->hashing ? NET_HASH_HEAD : NET_FILTER_HEAD;
+	size_t head_len = head_copy(head, want, iov, n);
+	int r = 0;
+
+	if (VIO_UNLIKELY(s->filtering) &&
+	    !net_filter_wants(&s->filter, head,
+			      head_len < NET_FILTER_HEAD ? head_len : NET_FILTER_HEAD)) {
+		vio_count(&p->filtered_rx, 1);
+		return false;
+	}
+	*out = (struct rx_hdr){.h = *hdr};
+	if (hdr->flags | hdr->gso_type)
+		r = net_rx_check(&out->h, len, s->offloads);
+	else
+		out->h = (struct vio_frame_hdr){0};
+	if (VIO_UNLIKELY(r < 0 || len < NET_ETH_LEN || too_long(p, &out->h, len, head, head_len))) {
+		vio_count(&p->dropped_rx, 1);
+		return false;
+	}
+	*complete = r > 0;
+	if (VIO_UNLIKELY(s->hashing)) {
+		struct net_hash_result hash = net_hash_frame(&s->hash, head, head_len);
+
+		out->hash_value = htole32(hash.value);
+		out->hash_report = htole16(hash.report);
+		if (s->steering)
+			*to = steer(p, &hash);
+	}
+	return true;
+}
+
+/* ---- copying a frame into buffers --------------------------------------------------------------
+ */
+
+/* Header and frame into the oldest chains, `chains` of them. */
+static void rx_scatter(struct net_pair *p, const struct rx_hdr *hdr, const struct iovec *iov,
+		       uint32_t n, uint16_t chains)
+{
+	uint16_t i = 0;
+	struct vio_iov dst = vio_iov_writable(held_at(p->rx, 0));
+
+	vio_iov_put(&dst, hdr, p->net->hdr_len);
+	for (uint32_t k = 0; k < n; k++) {
+		const char *src = iov[k].iov_base;
+		size_t left = iov[k].iov_len;
+
+		while (left > 0) {
+			size_t done = vio_iov_put(&dst, src, left);
+
+			src += done;
+			left -= done;
+			if (left == 0)
+				break;
+			if (++i == chains)
+				return;
+			dst = vio_iov_writable(held_at(p->rx, i));
+		}
+	}
+}
+
+static enum rx_fate rx_drop(struct net_pair *p)
+{
+	vio_count(&p->dropped_rx, 1);
+	vio_count(&p->rxl.q->stats.errors, 1);
+	return RX_DONE;
+}
+
+/* Puts a frame into p's receive queue. */
+static enum rx_fate rx_put(struct net_pair *p, struct rx_hdr *hdr, const struct iovec *iov,
+			   uint32_t n, uint32_t len)
+{
+	struct net_rx *rx = p->rx;
+	uint64_t need = (uint64_t)p->net->hdr_len + len;
+	struct vio_chain *c;
+	struct iovec *v;
+
+	if (VIO_UNLIKELY(!rx_hold(p, need))) {
+		/* When all the ring holds is too little, waiting does not help. */
+		return rx->n_held > rx->mask ? rx_drop(p) : RX_NO_ROOM;
+	}
+	c = rx->held[rx->first & rx->mask];
+	v = &c->iov[c->n_readable];
+	if (VIO_LIKELY(v->iov_len >= need && n == 1)) {
+		hdr->h.num_buffers = htole16(1); /* NET-DEV-039 */
+		memcpy(v->iov_base, hdr, p->net->hdr_len);
+		memcpy((char *)v->iov_base + p->net->hdr_len, iov->iov_base, len);
+		rx_push(p, need);
+		rx->given = NET_ROOM_NONE;
+	} else {
+		uint16_t chains = 1;
+
+		if (p->net->mergeable)
+			chains = rx_chains(rx, need); /* NET-DEV-034, NET-DEV-040 */
+		else if (c->writable_len < need)
+			return rx_drop(p); /* never cut, never in two: NET-DEV-035 */
+		hdr->h.num_buffers = htole16(chains);
+		rx_scatter(p, hdr, iov, n, chains);
+		rx_push_all(p, need);
+	}
+	vio_count(&p->rxl.q->stats.bytes_read, len);
+	return RX_DONE;
+}
+
+/* The frame with its checksum completed on the way. */
+static enum rx_fate rx_put_complete(struct net_pair *p, struct rx_hdr *hdr, const struct iovec *iov,
+				    uint32_t n, uint32_t len)
+{
+	struct iovec *patched = p->rx->iov;
+	struct rx_hdr h = *hdr;
+	uint8_t patch[2];
+
+	if (n > NET_FRAME_IOVS - 2)
+		return rx_drop(p);
+	p->rx->given = NET_ROOM_NONE;
+	n = net_csum_patch(&h.h, iov, n, patched, patch);
+	h.h = (struct vio_frame_hdr){0}; /* NET-DEV-043, NET-DEV-044 */
+	return rx_put(p, &h, patched, n, len);
+}
+
+/* Can frames come into this pair's queue? */
+static bool rx_open(const struct net_pair *p)
+{
+	return p->rx && p->active && p->net->link && !vio_device_failed(&p->net->base);
+}
+
+static enum rx_fate rx_frame(struct net_pair *p, const struct vio_frame_hdr *fh,
+			     const struct iovec *iov, uint32_t n, uint32_t len)
+{
+	struct net_pair *to = p;
+	struct rx_hdr hdr;
+	bool complete;
+	enum rx_fate fate;
+
+	if (!rx_accept(p, fh, len, iov, n, &hdr, &complete, &to))
+		return RX_DONE;
+	if (VIO_UNLIKELY(to != p)) {
+		/* NET-DEV-131; and one full queue must not keep up the others. */
+		if (to->loop != p->loop || !rx_open(to))
+			return rx_drop(p);
+	}
+	fate = VIO_UNLIKELY(complete) ? rx_put_complete(to, &hdr, iov, n, len)
+				      : rx_put(to, &hdr, iov, n, len);
+	return fate == RX_NO_ROOM && to != p ? rx_drop(to) : fate;
+}
+
+/* ---- called by ports ---------------------------------------------------------------------------
+ */
+
+static bool rx_starve(struct net_pair *p)
+{
+	if (!p->rx)
+		return false;
+	p->rx->starved = true;
+	vio_queue_set_idle(p->rxl.q, !rx_open(p));
+	return false;
+}
+
+/* The frame in the bounce buffer, if any, goes first. */
+static bool rx_pending_done(struct net_pair *p)
+{
+	struct net_rx *rx = p->rx;
+
+	if (VIO_LIKELY(!rx->pending))
+		return true;
+	rx->bounce_iov.iov_len = rx->pending_len;
+	rx->pending =
+		rx_frame(p, &rx->pending_hdr, &rx->bounce_iov, 1, rx->pending_len) == RX_NO_ROOM;
+	return !rx->pending;
+}
+
+unsigned net_rx_deliver(struct vio_port_queue *pq, const struct vio_frame *frames, unsigned n)
+{
+	struct net_pair *p = pq->user_data;
+	unsigned i;
+
+	if (!rx_open(p) || !rx_pending_done(p)) {
+		rx_starve(p);
+		return 0;
+	}
+	for (i = 0; i < n; i++) {
+		const struct vio_frame *f = &frames[i];
+
+		if (rx_frame(p, &f->hdr, f->iov, f->n_iov, f->len) == RX_NO_ROOM) {
+			rx_starve(p);
+			break;
+		}
+	}
+	return i;
+}
+
+/* The buffers at hand, behind the place of the header. False: too many pieces. */
+static bool room_gather(struct net_pair *p, uint64_t want)
+{
+	struct net_rx *rx = p->rx;
+	uint64_t skip = p->net->hdr_len;
+	uint32_t n = 0;
+	size_t len = 0;
+
+	for (uint16_t i = 0; i < rx->n_held && len < want; i++) {
+		struct vio_iov v = vio_iov_writable(held_at(rx, i));
+
+		for (uint32_t k = 0; k < v.n; k++) {
+			size_t cut = skip < v.v[k].iov_len ? (size_t)skip : v.v[k].iov_len;
+
+			skip -= cut;
+			if (cut == v.v[k].iov_len)
+				continue;
+			if (n == NET_FRAME_IOVS)
+				return false;
+			rx->iov[n].iov_base = (char *)v.v[k].iov_base + cut;
+			rx->iov[n].iov_len = v.v[k].iov_len - cut;
+			len += rx->iov[n++].iov_len;
+		}
+	}
+	rx->room = (struct vio_port_room){.iov = rx->iov, .n_iov = n, .len = len};
+	return len > 0;
+}
+
+static uint32_t frame_max(const struct net_pair *p)
+{
+	return p->set->offloads & NET_GUEST_GSO ? VIO_FRAME_MAX : p->net->frame_max;
+}
+
+bool net_rx_room(struct vio_port_queue *pq, struct vio_port_room *room)
+{
+	struct net_pair *p = pq->user_data;
+	struct net_rx *rx = p->rx;
+	bool enough;
+
+	if (!rx_open(p) || !rx_pending_done(p))
+		return rx_starve(p);
+	if (rx->given == NET_ROOM_NONE) {
+		enough = rx_hold(p, (uint64_t)p->net->hdr_len + frame_max(p));
+		if (rx->n_held == 0)
+			return rx_starve(p);
+		if (enough && !p->set->steering && room_gather(p, frame_max(p))) {
+			rx->given = NET_ROOM_DIRECT;
+		} else {
+			rx->bounce_iov.iov_len = VIO_FRAME_MAX;
+			rx->room = (struct vio_port_room){&rx->bounce_iov, 1, VIO_FRAME_MAX};
+			rx->given = NET_ROOM_BOUNCE;
+		}
+	}
+	*room = rx->room;
+	return true;
+}
+
+/* The frame lies in the driver's buffers. */
+static void received_direct(struct net_pair *p, const struct vio_frame_hdr *fh, uint32_t len)
+{
+	struct net_rx *rx = p->rx;
+	struct vio_iov frame = {.v = rx->iov, .n = rx->room.n_iov, .len = rx->room.len};
+	struct net_pair *to = p;
+	struct vio_iov dst;
+	struct rx_hdr hdr;
+	bool complete;
+	uint64_t total = (uint64_t)p->net->hdr_len + len;
+
+	vio_iov_trim(&frame, len);
+	rx->given = NET_ROOM_NONE;
+	if (!rx_accept(p, fh, len, frame.v, frame.n, &hdr, &complete, &to))
+		return; /* the buffers are used for the next one */
+	if (complete) {
+		net_csum_complete(&hdr.h, frame.v, frame.n);
+		hdr.h = (struct vio_frame_hdr){0};
+	}
+	hdr.h.num_buffers = htole16(p->net->mergeable ? rx_chains(rx, total) : 1);
+	dst = vio_iov_writable(held_at(rx, 0));
+	vio_iov_put(&dst, &hdr, p->net->hdr_len);
+	rx_push_all(p, total);
+	vio_count(&p->rxl.q->stats.bytes_read, len);
+}
+
+void net_rx_received(struct vio_port_queue *pq, const struct vio_frame_hdr *hdr, size_t len)
+{
+	struct net_pair *p = pq->user_data;
+	struct net_rx *rx = p->rx;
+
+	if (!rx || rx->given == NET_ROOM_NONE || len > rx->room.len)
+		return;
+	if (rx->given == NET_ROOM_DIRECT) {
+		received_direct(p, hdr, (uint32_t)len);
+		return;
+	}
+	rx->given = NET_ROOM_NONE;
+	rx->pending = true;
+	rx->pending_hdr = *hdr;
+	rx->pending_len = (uint32_t)len;
+	if (!rx_pending_done(p))
+		rx_starve(p);
+}
+
+static void rx_publish(struct net_pair *p)
+{
+	if (p->rxl.q && p->rxl.q->used_idx != p->rxl.q->published)
+		net_line_publish(&p->rxl, (uint16_t)(p->rxl.q->used_idx - p->rxl.q->published));
+}
+
+void net_rx_flush(struct vio_port_queue *pq)
+{
+	struct net_pair *p = pq->user_data;
+
+	rx_publish(p);
+	if (VIO_LIKELY(!p->set->steering))
+		return;
+	for (uint16_t i = 0; i < p->net->pairs; i++)
+		if (p->net->pair[i].loop == p->loop)
+			rx_publish(&p->net->pair[i]);
+}
+
+/* ---- start and stop ----------------------------------------------------------------------------
+ */
+
+void net_rx_wake(struct net_pair *p)
+{
+	if (!p->rx->starved)
+		return;
+	vio_queue_set_idle(p->rxl.q, true);
+	if (!rx_open(p))
+		return;
+	if (p->rx->pending) {
+		if (!rx_pending_done(p)) {
+			vio_queue_set_idle(p->rxl.q, false);
+			return;
+		}
+		net_rx_flush(p->pq);
+	}
+	p->rx->starved = false;
+	vio_port_receive(p->pq, true);
+}
+
+void net_rx_pause(struct net_pair *p)
+{
+	if (!p->rx->starved)
+		vio_port_receive(p->pq, false);
+	p->rx->starved = true;
+	p->rx->given = NET_ROOM_NONE;
+	vio_queue_set_idle(p->rxl.q, true);
+}
+
+int net_rx_start(struct net_pair *p, struct vio_queue *q)
+{
+	struct net_rx *rx = calloc(1, sizeof(*rx));
+
+	if (!rx)
+		return -ENOMEM;
+	rx->held = calloc(q->size, sizeof(struct vio_chain *));
+	rx->bounce = malloc(VIO_FRAME_MAX);
+	if (!rx->held || !rx->bounce) {
+		free(rx->bounce);
+		free(rx->held);
+		free(rx);
+		return -ENOMEM;
+	}
+	rx->bounce_iov.iov_base = rx->bounce;
+	rx->mask = q->mask;
+	rx->starved = true; /* the port does not receive before the queue is run once */
+	p->rx = rx;
+	net_line_init(&p->rxl, p, q);
+	return 0;
+}
+
+void net_rx_stop(struct net_pair *p)
+{
+	struct net_rx *rx = p->rx;
+
+	vio_port_receive(p->pq, false);
+	/* What is held goes to whoever starts the queue again. */
+	vio_queue_unpop(p->rxl.q, rx->n_held);
+	net_line_fini(&p->rxl);
+	p->rx = NULL;
+	free(rx->bounce);
+	free(rx->held);
+	free(rx);
+}

@@ -1,0 +1,1 @@
+../../devices/net.h
