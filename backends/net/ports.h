@@ -46,6 +46,47 @@ VIO_EXPORT void vio_port_null_count(struct vio_port *port, struct vio_port_null_
  */
 VIO_EXPORT int vio_port_loop_open(struct vio_port **out);
 
+/*
+ * stream: a Unix stream socket; each frame goes behind its length, 4 bytes big-endian, as passt and
+ * QEMU's -netdev stream have it. One pair, no offloads. The link is up while there is a connection,
+ * which is kept when the queue is detached. Nothing is lost in a connection: who cannot send waits.
+ * A peer that sends a length below 14 or above VIO_FRAME_MAX is disconnected.
+ *
+ * A server accepts the next peer when one is gone, one at a time, and while attached only. That a
+ * peer is gone shows when the device next receives or sends.
+ */
+struct vio_port_stream_config {
+	const char *path; /* of the socket; NULL: `fd` */
+	bool server;	  /* listen there; a dead server's socket is replaced */
+	/*
+	 * A client connects again after as many milliseconds, also when there is nobody at the
+	 * path at first; 0: once only, and opening fails if there is nobody.
+	 */
+	unsigned reconnect_ms;
+	int fd; /* a connected or a listening socket, which the port owns on success */
+	const struct vio_log *log; /* NULL: standard error; must outlive the port */
+};
+
+/* 0 or -errno; -EADDRINUSE: there is a server at the path; -EINVAL: not such a descriptor. */
+VIO_EXPORT int vio_port_stream_open(const struct vio_port_stream_config *cfg,
+				    struct vio_port **out);
+
+/*
+ * dgram: a Unix datagram socket, one frame per datagram, as QEMU's -netdev dgram has it. One pair,
+ * no offloads, link always up. Frames for which there is nobody at the other end are dropped, as
+ * are datagrams below 14 bytes or above VIO_FRAME_MAX. Of frames sent none is lost while the peer
+ * is there: who cannot send waits.
+ */
+struct vio_port_dgram_config {
+	const char *local; /* path to receive at; a dead process's socket is replaced. NULL: `fd` */
+	const char *remote; /* path to send to; nobody need be there yet */
+	int fd; /* a connected socket (of a pair, say), which the port owns on success */
+};
+
+/* 0 or -errno; -EADDRINUSE: somebody receives at `local`; -EINVAL: not such a descriptor, or only
+ * one of the paths. */
+VIO_EXPORT int vio_port_dgram_open(const struct vio_port_dgram_config *cfg, struct vio_port **out);
+
 #ifdef __cplusplus
 }
 #endif
