@@ -395,7 +395,8 @@ static void net_set(struct net *net, const struct vio_net_config *cfg,
 	else
 		mac_from_name(net->mac, name);
 	net->link_wanted = true;
-	net->link_port = net->link = info->link_up;
+	net->link_port = info->link_up;
+	net->link = info->link_up;
 	for (uint16_t i = 0; i < net->pairs; i++) {
 		net->pair[i].net = net;
 		net->pair[i].index = i;
