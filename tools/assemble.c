@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A checked config to IO threads, storage, back-end and device of each section, and back.
+ * A checked config to IO threads, storage or port, back-end and device of each section, and back.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -19,7 +19,7 @@ struct thread {
 /* What one device section became. */
 struct assembled {
 	const struct object *object;
-	struct vio_storage *storage; /* NULL: the model has none */
+	struct under under;
 	struct vio_backend *backend;
 	struct vio_device *dev;
 };
@@ -80,6 +80,18 @@ static int open_storage(const struct object *o, const struct vio_log *log, struc
 	return engine->leaf->engine.open(engine->opts, &access, log, out);
 }
 
+static int open_port(const struct object *o, const struct vio_log *log, struct vio_port **out,
+		     const char **hint)
+{
+	const struct part *port = &o->parts[LEAF_PORT];
+	struct port_want want = {0};
+
+	if (!port->leaf)
+		return 0;
+	o->parts[LEAF_MODEL].leaf->model.port(o->parts, &want);
+	return port->leaf->port.open(port->opts, &want, log, out, hint);
+}
+
 static int create_backend(const struct vio_assembly *a, const struct object *o,
 			  const struct vio_config_env *env, struct vio_backend **out)
 {
@@ -97,25 +109,32 @@ static int create_backend(const struct vio_assembly *a, const struct object *o,
 	return r;
 }
 
-/* On failure `*what` says what could not be made; what was made stays in *d. */
+/*
+ * On failure `*what` says what could not be made, `*hint` perhaps why; what was made stays in *d.
+ */
 static int assemble(const struct vio_assembly *a, struct assembled *d,
-		    const struct vio_config_env *env, const char **what)
+		    const struct vio_config_env *env, const char **what, const char **hint)
 {
 	const struct object *o = d->object;
 	struct vio_device_env device_env = {.name = o->name, .mem = env->mem, .log = env->log};
 	int r;
 
 	*what = "storage";
-	r = open_storage(o, env->log, &d->storage);
+	r = open_storage(o, env->log, &d->under.storage);
 	if (r)
 		return r;
+	*what = "port";
+	r = open_port(o, env->log, &d->under.port, hint);
+	if (r)
+		return r;
+	*hint = "";
 	*what = "back-end";
 	r = create_backend(a, o, env, &d->backend);
 	if (r)
 		return r;
 	*what = "device";
 	device_env.backend = d->backend;
-	return o->parts[LEAF_MODEL].leaf->model.create(o->parts, &device_env, d->storage, &d->dev);
+	return o->parts[LEAF_MODEL].leaf->model.create(o->parts, &device_env, &d->under, &d->dev);
 }
 
 static int create_devices(struct vio_assembly *a, struct vio_config *cfg,
@@ -124,14 +143,14 @@ static int create_devices(struct vio_assembly *a, struct vio_config *cfg,
 	for (size_t i = 0; i < cfg->n_devices; i++) {
 		const struct object *o = cfg->devices[i];
 		struct assembled *d = &a->devices[a->n++];
-		const char *what;
+		const char *what, *hint = "";
 		int r;
 
 		d->object = o;
-		r = assemble(a, d, env, &what);
+		r = assemble(a, d, env, &what, &hint);
 		if (r)
-			return config_fail(cfg, r, &o->at, o, NULL, "the %s cannot be made: %s",
-					   what, strerror(-r));
+			return config_fail(cfg, r, &o->at, o, NULL, "the %s cannot be made: %s%s",
+					   what, strerror(-r), hint);
 	}
 	return 0;
 }
@@ -163,7 +182,8 @@ static void disassemble(struct assembled *d)
 {
 	vio_device_destroy(d->dev);
 	vio_backend_destroy(d->backend);
-	vio_storage_close(d->storage);
+	vio_storage_close(d->under.storage);
+	vio_port_close(d->under.port);
 }
 
 void vio_assembly_destroy(struct vio_assembly *a)
@@ -187,7 +207,12 @@ struct vio_device *vio_assembly_device(const struct vio_assembly *a, size_t i)
 
 struct vio_storage *vio_assembly_storage(const struct vio_assembly *a, size_t i)
 {
-	return i < a->n ? a->devices[i].storage : NULL;
+	return i < a->n ? a->devices[i].under.storage : NULL;
+}
+
+struct vio_port *vio_assembly_port(const struct vio_assembly *a, size_t i)
+{
+	return i < a->n ? a->devices[i].under.port : NULL;
 }
 
 int vio_assembly_refresh_device(struct vio_assembly *a, size_t i)

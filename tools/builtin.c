@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Every leaf of this build. Nothing else in the project knows which device models, transports,
- * back-ends and storage engines there are.
+ * back-ends, storage engines and network ports there are.
  */
 #include "leaves.h"
 
-static const struct leaf *const models[] = {&leaf_blk, &leaf_rng};
+static const struct leaf *const models[] = {&leaf_blk, &leaf_net, &leaf_rng};
 
 static const struct leaf *const transports[] = {&leaf_mmio, &leaf_pci, &leaf_vhost_user};
 
@@ -15,6 +15,8 @@ static const struct leaf *const engines[] = {
 	&leaf_auto, &leaf_io_uring, &leaf_libaio, &leaf_threads,
 	&leaf_sync, &leaf_memory,   &leaf_null,
 };
+
+static const struct leaf *const ports[] = {&leaf_port_loop, &leaf_port_null};
 
 const struct leaf_set builtin_leaves[LEAF_KINDS] = {
 	[LEAF_MODEL] = {.leaves = models, .n = VIO_ARRAY_LEN(models)},
@@ -36,6 +38,12 @@ const struct leaf_set builtin_leaves[LEAF_KINDS] = {
 				 .help = "what stands under a disk and moves its bytes"},
 			 .leaves = engines,
 			 .n = VIO_ARRAY_LEN(engines)},
+	[LEAF_PORT] = {.key = {.name = "port",
+			       .type = VIO_OPT_CHOICE,
+			       .required = true,
+			       .help = "what stands under a network card and moves its frames"},
+		       .leaves = ports,
+		       .n = VIO_ARRAY_LEN(ports)},
 };
 
 struct vio_opt builtin_key(enum leaf_kind kind, const char **names)

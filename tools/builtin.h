@@ -4,24 +4,26 @@
 
 /*
  * The leaves of this build and how a configuration reaches them. builtin.c names them all; a new
- * device model, transport, back-end or storage engine is one more entry there, and its description
- * (options, operations) goes into the leaf_<kind>.c beside it.
+ * device model, transport, back-end, storage engine or network port is one more entry there, and
+ * its description (options, operations) goes into the leaf_<kind>.c beside it.
  *
  * A device section is put together from leaves: the section's type names the device model, and the
- * keys `transport`, `backend` and `engine` name the others. The options of all chosen leaves are
- * the keys of the section, so no two leaves that can meet in one section may share an option's
- * name; leaves of the same kind may (the same `size` in several engines).
+ * keys `transport`, `backend`, `engine` and `port` name the others. The options of all chosen
+ * leaves are the keys of the section, so no two leaves that can meet in one section may share an
+ * option's name; leaves of the same kind may (the same `size` in several engines).
  */
 
 #include <viodm/config.h>
 #include <viodm/engines.h>
 #include <viodm/iothread.h>
+#include <viodm/port.h>
 
 enum leaf_kind {
 	LEAF_MODEL,
 	LEAF_TRANSPORT,
 	LEAF_BACKEND,
 	LEAF_ENGINE,
+	LEAF_PORT,
 	LEAF_KINDS,
 };
 
@@ -44,6 +46,17 @@ struct fault {
 	char text[VIO_OPT_ERROR_LEN];
 };
 
+/* What a model wants of the port under it. */
+struct port_want {
+	unsigned pairs; /* queue pairs */
+};
+
+/* What stands under a device; NULL: the model has none of this kind. */
+struct under {
+	struct vio_storage *storage;
+	struct vio_port *port;
+};
+
 /* Each gets the section's parts, indexed by enum leaf_kind. */
 struct model_ops {
 	/* Do the values fit together? 0 or -EINVAL with *fault. Optional. */
@@ -52,9 +65,11 @@ struct model_ops {
 	void (*show)(const struct part *parts, FILE *out);
 	/* How the engine shall open its file; required with LEAF_ENGINE among the needs. */
 	void (*access)(const struct part *parts, struct vio_storage_file_config *access);
-	/* `storage` is NULL without an engine. 0 or -errno. Required. */
+	/* What the port shall do; required with LEAF_PORT among the needs. */
+	void (*port)(const struct part *parts, struct port_want *want);
+	/* 0 or -errno. Required. */
 	int (*create)(const struct part *parts, const struct vio_device_env *env,
-		      struct vio_storage *storage, struct vio_device **out);
+		      const struct under *under, struct vio_device **out);
 	/* 1 when the driver sees something new, 0, or -errno. Optional. */
 	int (*refresh)(struct vio_device *dev);
 };
@@ -93,6 +108,15 @@ struct engine_ops {
 	bool direct; /* access.direct makes sense */
 };
 
+struct port_ops {
+	unsigned max_pairs; /* queue pairs */
+	/* Do the values fit together? Opens nothing. 0 or -EINVAL with *fault. Optional. */
+	int (*check)(const void *opts, const struct port_want *want, struct fault *fault);
+	/* 0 or -errno; *hint is "" or what to say behind the error. Required. */
+	int (*open)(const void *opts, const struct port_want *want, const struct vio_log *log,
+		    struct vio_port **out, const char **hint);
+};
+
 /* Sections that are no devices: IO threads. */
 struct iothread_ops {
 	/* 0 or -EINVAL with *fault. Required. */
@@ -114,6 +138,7 @@ struct leaf {
 		struct transport_ops transport;
 		struct backend_ops backend;
 		struct engine_ops engine;
+		struct port_ops port;
 		struct iothread_ops iothread;
 	};
 };

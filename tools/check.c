@@ -55,6 +55,10 @@ static int choose_leaf(struct vio_config *cfg, struct object *o, enum leaf_kind 
 	char text[VIO_OPT_ERROR_LEN] = "";
 	unsigned chosen = 0;
 
+	if (!s && key.required) {
+		vio_opt_values(&key, text, sizeof(text));
+		return config_fail(cfg, -EINVAL, &o->at, o, key.name, "required (%s)", text);
+	}
 	key.offset = 0; /* the field is `chosen` itself */
 	if (vio_opt_set(&key, &chosen, s ? s->value : key.def, text))
 		return config_fail(cfg, -EINVAL, config_blame(o, key.name), o, key.name, "%s",
@@ -186,29 +190,56 @@ static int check_own(struct vio_config *cfg, const struct object *o)
 	return r ? config_fail(cfg, r, &o->at, o, NULL, "%s", text) : 0;
 }
 
+static int check_engine(struct object *o, struct fault *fault)
+{
+	const struct part *engine = &o->parts[LEAF_ENGINE];
+	struct vio_storage_file_config access = {0};
+
+	o->parts[LEAF_MODEL].leaf->model.access(o->parts, &access);
+	return engine->leaf->engine.check(engine->opts, &access, &o->storage_size, fault);
+}
+
+static int check_port(const struct object *o, struct fault *fault)
+{
+	const struct part *part = &o->parts[LEAF_PORT];
+	const struct port_ops *port = &part->leaf->port;
+	struct port_want want = {0};
+
+	o->parts[LEAF_MODEL].leaf->model.port(o->parts, &want);
+	if (want.pairs > port->max_pairs) {
+		fault->key = "queue-pairs";
+		snprintf(fault->text, sizeof(fault->text),
+			 "%u is more than port = %s can do (1..%u)", want.pairs, part->leaf->name,
+			 port->max_pairs);
+		return -EINVAL;
+	}
+	return port->check ? port->check(part->opts, &want, fault) : 0;
+}
+
 static int check_leaves(struct object *o, struct fault *fault)
 {
 	const struct model_ops *model = &o->parts[LEAF_MODEL].leaf->model;
-	const struct part *engine = &o->parts[LEAF_ENGINE];
-	struct vio_storage_file_config access = {0};
 	int r = model->check ? model->check(o->parts, fault) : 0;
 
-	if (r || !engine->leaf)
-		return r;
-	model->access(o->parts, &access);
-	return engine->leaf->engine.check(engine->opts, &access, &o->storage_size, fault);
+	if (!r && o->parts[LEAF_ENGINE].leaf)
+		r = check_engine(o, fault);
+	if (!r && o->parts[LEAF_PORT].leaf)
+		r = check_port(o, fault);
+	return r;
 }
 
 static int describe(struct object *o, struct fault *fault)
 {
 	const struct part *transport = &o->parts[LEAF_TRANSPORT];
 	const struct leaf *engine = o->parts[LEAF_ENGINE].leaf;
+	const struct leaf *port = o->parts[LEAF_PORT].leaf;
 
 	o->device = (struct vio_config_device){
 		.name = o->name,
 		.model = o->parts[LEAF_MODEL].leaf->name,
 		.backend = o->parts[LEAF_BACKEND].leaf->name,
 		.engine = engine ? engine->name : NULL,
+		.port = port ? port->name : NULL,
 		.transport = transport->leaf->transport.id,
 	};
 	return transport->leaf->transport.describe(transport->opts, &o->device, fault);

@@ -13,7 +13,7 @@
  *	vio_config_read(cfg, "vm.ini");              and any number of ...
  *	vio_config_set(cfg, "disk0.engine=memory");  ... -o options
  *	vio_config_check(cfg);                       everything is checked, nothing was created
- *	vio_assembly_create(cfg, &env, &devices);    IO threads, storage, back-ends, devices
+ *	vio_assembly_create(cfg, &env, &devices);    IO threads, storage, ports, devices ...
  *	for (i = 0; i < vio_config_n_devices(cfg); i++)
  *		... put vio_assembly_device(devices, i) behind the registers that
  *		    vio_config_device(cfg, i) asks for
@@ -31,6 +31,7 @@
 
 #include <viodm/device.h>
 #include <viodm/opts.h>
+#include <viodm/port.h>
 #include <viodm/storage.h>
 
 #ifdef __cplusplus
@@ -123,6 +124,7 @@ struct vio_config_device {
 	const char *model;   /* "blk" */
 	const char *backend; /* "iothread" */
 	const char *engine;  /* "auto"; NULL: the model has none */
+	const char *port;    /* "tap"; NULL: the model has none */
 	enum vio_config_transport transport;
 	uint16_t pci_vectors; /* transport PCI: n_vectors of struct vio_pci_config */
 	/* transport VHOST_USER, as in struct vio_vhost_user_config: */
@@ -148,8 +150,8 @@ VIO_EXPORT const struct vio_config_device *vio_config_device(const struct vio_co
 VIO_EXPORT void vio_config_print(const struct vio_config *cfg, FILE *out);
 
 /*
- * Prints every section, device model, transport, back-end and storage engine of this build with all
- * options, and the embedder's own sections first: what `viodm list` shows.
+ * Prints every section, device model, transport, back-end, storage engine and network port of this
+ * build with all options, and the embedder's own sections first: what `viodm list` shows.
  */
 VIO_EXPORT void vio_config_list(FILE *out, const struct vio_config_section *sections, size_t n);
 
@@ -163,7 +165,8 @@ struct vio_config_env {
 };
 
 /*
- * Creates the IO threads, then storage, back-end and device of every device section, in order.
+ * Creates the IO threads, then storage or port, back-end and device of every device section, in
+ * order.
  * `cfg` was checked and must outlive the assembly. Either all of them or none. 0, -EINVAL (not
  * checked), -ENOMEM, or -errno of what failed, with vio_config_error(). Thread: the loop's owner.
  */
@@ -171,8 +174,8 @@ VIO_EXPORT int vio_assembly_create(struct vio_config *cfg, const struct vio_conf
 				   struct vio_assembly **out);
 
 /*
- * Destroys devices, back-ends, storage and IO threads. The embedder has destroyed the transports.
- * Thread: the loop's owner. NULL is allowed.
+ * Destroys devices, back-ends, storage, ports and IO threads. The embedder has destroyed the
+ * transports. Thread: the loop's owner. NULL is allowed.
  */
 VIO_EXPORT void vio_assembly_destroy(struct vio_assembly *a);
 
@@ -181,6 +184,9 @@ VIO_EXPORT struct vio_device *vio_assembly_device(const struct vio_assembly *a, 
 
 /* What is under that device, or NULL when it has no storage. */
 VIO_EXPORT struct vio_storage *vio_assembly_storage(const struct vio_assembly *a, size_t i);
+
+/* What carries that device's frames, or NULL when it is no network device. */
+VIO_EXPORT struct vio_port *vio_assembly_port(const struct vio_assembly *a, size_t i);
 
 /*
  * Looks at the size of device `i`'s storage again; the driver is told of a new capacity. 1 when it

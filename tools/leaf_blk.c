@@ -162,11 +162,11 @@ static void blk_access(const struct part *parts, struct vio_storage_file_config 
 }
 
 static int blk_create(const struct part *parts, const struct vio_device_env *env,
-		      struct vio_storage *storage, struct vio_device **out)
+		      const struct under *under, struct vio_device **out)
 {
 	const struct blk_opts *o = parts[LEAF_MODEL].opts;
 	const struct vio_blk_config cfg = {
-		.storage = storage,
+		.storage = under->storage,
 		.queues = (uint16_t)o->queues,
 		.queue_size = (uint16_t)queue_size(parts),
 		.seg_max = seg_max(parts),

@@ -7,10 +7,10 @@
 #include "leaves.h"
 
 static int rng_create(const struct part *parts, const struct vio_device_env *env,
-		      struct vio_storage *storage, struct vio_device **out)
+		      const struct under *under, struct vio_device **out)
 {
 	(void)parts;
-	(void)storage;
+	(void)under;
 	return vio_rng_create(env, out);
 }
 

@@ -124,8 +124,8 @@ static int run_help(int argc, char **argv);
 
 static const struct command commands[] = {
 	{"list", "", "what this build offers: sections, leaves and all options",
-	 "Prints every device model, transport, back-end and storage engine of this build,\n"
-	 "each option with its values, its default and what it does.\n",
+	 "Prints every device model, transport, back-end, storage engine and network port of this\n"
+	 "build, each option with its values, its default and what it does.\n",
 	 run_list},
 	{"check", " -c FILE [-o SECTION.KEY=VALUE]...", "check a configuration file",
 	 "Checks the file and prints the devices with all their values. Creates nothing.\n"

@@ -274,8 +274,8 @@ static void test_long_value(void)
 static void test_sections(void)
 {
 	refused("[blck d]\n", "t.ini:3: unknown section type \"blck\"; did you mean \"blk\"? "
-			      "(known: vm, blk, rng, iothread)");
-	refused("[]\n", "t.ini:3: unknown section type \"\" (known: vm, blk, rng, iothread)");
+			      "(known: vm, blk, net, rng, iothread)");
+	refused("[]\n", "t.ini:3: unknown section type \"\" (known: vm, blk, net, rng, iothread)");
 	refused("[blk]\n", "t.ini:3: section [blk] needs a name: [blk NAME]");
 	refused("[blk a b]\n", "t.ini:3: \"a b\" is no name: 1..31 letters, digits, - or _");
 	refused("[blk a.b]\n", "t.ini:3: \"a.b\" is no name: 1..31 letters, digits, - or _");

@@ -124,6 +124,8 @@ static void check_model(const struct leaf *model)
 	CU_ASSERT_TRUE(model->needs & LEAF_BIT(LEAF_BACKEND));
 	if (model->needs & LEAF_BIT(LEAF_ENGINE))
 		CU_ASSERT_PTR_NOT_NULL(model->model.access);
+	if (model->needs & LEAF_BIT(LEAF_PORT))
+		CU_ASSERT_PTR_NOT_NULL(model->model.port);
 }
 
 static void check_leaf(const struct leaf *leaf)

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Sections [net NAME]: what is refused and why, and what the device and its port become. */
+#include <errno.h>
+#include <linux/virtio_ids.h>
+#include <linux/virtio_net.h>
+#include <string.h>
+
+#include <viodm/config.h>
+#include <viodm/inproc.h>
+#include <viodm/loop_manual.h>
+#include <viodm/net.h>
+
+#include "suite.h"
+
+static struct vio_config *checked(const char *text, int *r)
+{
+	struct vio_config *cfg;
+
+	MUST(vio_config_create(NULL, 0, &cfg));
+	*r = vio_config_read_buffer(cfg, "t.ini", text, strlen(text));
+	if (*r == 0)
+		*r = vio_config_check(cfg);
+	return cfg;
+}
+
+static void refused(const char *text, const char *want)
+{
+	struct vio_config *cfg;
+	int r;
+
+	cfg = checked(text, &r);
+	CU_ASSERT_TRUE(r < 0);
+	CU_ASSERT_STRING_EQUAL(vio_config_error(cfg), want);
+	if (strcmp(vio_config_error(cfg), want) != 0)
+		printf("\n  got:  %s\n  want: %s\n", vio_config_error(cfg), want);
+	vio_config_destroy(cfg);
+}
+
+#define PORTS "loop"
+#define KEYS                                                                                       \
+	"transport, backend, port, mac, queue-pairs, queue-size, mtu, speed, offloads, "           \
+	"mrg-rxbuf, vectors, socket, socket-mode, socket-owner, socket-group, sealed-memory, "     \
+	"iothreads, generate"
+#define LOOP "[net n]\nport = loop\n" /* lines 1 and 2 */
+
+static void test_refused(void)
+{
+	refused("[net n]\n", "t.ini:1: [net n] port: required (" PORTS " or null)");
+	refused("[net n]\nport = lop\n",
+		"t.ini:2: [net n] port: unknown value \"lop\"; did you mean \"loop\"? "
+		"(known: " PORTS ", null)");
+	refused(LOOP "mac = 01:00:5e:00:00:01\n",
+		"t.ini:3: [net n] mac: \"01:00:5e:00:00:01\" is the address of a group (MAC "
+		"address, or auto)");
+	refused(LOOP "mac = 52:54:00\n",
+		"t.ini:3: [net n] mac: \"52:54:00\" is not like 52:54:00:12:34:56 (MAC address, "
+		"or auto)");
+	refused(LOOP "mtu = 67\n",
+		"t.ini:3: [net n] mtu: \"67\" is out of range (number 68..65535, or auto)");
+	refused(LOOP "queue-pairs = 128\n",
+		"t.ini:3: [net n] queue-pairs: \"128\" is out of range (number 1..127)");
+	refused(LOOP "queue-size = 100\n", "t.ini:3: [net n] queue-size: \"100\" is not a power of "
+					   "two (power of two 2..1024, or auto)");
+	refused("[net n]\nport = null\ngenerate = 59\n",
+		"t.ini:3: [net n] generate: \"59\" is out of range (number 60..65549, or none)");
+	refused(LOOP "generate = 64\n",
+		"t.ini:3: [net n] generate: belongs to port = null; this section has port = loop");
+	refused(LOOP "image = x\n", "t.ini:3: [net n] unknown key \"image\" (known: " KEYS ")");
+}
+
+/* ---- devices --------------------------------------------------------------------------------- */
+
+struct stand {
+	struct vio_config *cfg;
+	struct vio_loop *loop;
+	struct vio_assembly *devices;
+	struct vio_device *dev;
+};
+
+static void stand_init(struct stand *s, const char *text)
+{
+	struct vio_config_env env = {0};
+	int r;
+
+	s->cfg = checked(text, &r);
+	if (r < 0)
+		printf("\n  %s\n", vio_config_error(s->cfg));
+	MUST(r);
+	MUST(vio_loop_manual_create(&s->loop));
+	env.loop = s->loop;
+	r = vio_assembly_create(s->cfg, &env, &s->devices);
+	if (r < 0)
+		printf("\n  %s\n", vio_config_error(s->cfg));
+	MUST(r);
+	s->dev = vio_assembly_device(s->devices, 0);
+}
+
+static void stand_fini(struct stand *s)
+{
+	vio_assembly_destroy(s->devices);
+	vio_loop_destroy(s->loop);
+	vio_config_destroy(s->cfg);
+}
+
+static bool offers(const struct stand *s, unsigned feature)
+{
+	return vio_device_offered(s->dev, feature / 32) & UINT32_C(1) << feature % 32;
+}
+
+static void test_default(void)
+{
+	struct vio_net_state state;
+	struct stand s;
+
+	stand_init(&s, LOOP);
+	CU_ASSERT_STRING_EQUAL(vio_config_device(s.cfg, 0)->model, "net");
+	CU_ASSERT_STRING_EQUAL(vio_config_device(s.cfg, 0)->port, "loop");
+	CU_ASSERT_PTR_NULL(vio_config_device(s.cfg, 0)->engine);
+	CU_ASSERT_EQUAL(vio_device_id(s.dev), VIRTIO_ID_NET);
+	CU_ASSERT_EQUAL(vio_device_n_queues(s.dev), 3);
+	CU_ASSERT_PTR_NULL(vio_assembly_storage(s.devices, 0));
+	CU_ASSERT_PTR_NOT_NULL(vio_assembly_port(s.devices, 0));
+	CU_ASSERT_PTR_NULL(vio_assembly_port(s.devices, 1));
+	vio_net_get_state(s.dev, &state);
+	CU_ASSERT_EQUAL(state.mac[0] & 3, 2); /* made up: locally administered, of one card */
+	CU_ASSERT_TRUE(offers(&s, VIRTIO_NET_F_CSUM));
+	CU_ASSERT_TRUE(offers(&s, VIRTIO_NET_F_MRG_RXBUF));
+	CU_ASSERT_FALSE(offers(&s, VIRTIO_NET_F_MTU));
+	stand_fini(&s);
+}
+
+static void test_options(void)
+{
+	static const uint8_t mac[6] = {0x52, 0x54, 0, 0x12, 0x34, 0x56};
+	struct vio_net_state state;
+	struct vio_queue_regs regs;
+	struct stand s;
+
+	stand_init(
+		&s,
+		"[net n]\nport = null\nmac = 52:54:00:12:34:56\nqueue-pairs = 3\nqueue-size = 64\n"
+		"mtu = 9000\nspeed = 2500\noffloads = off\nmrg-rxbuf = off\n");
+	CU_ASSERT_EQUAL(vio_device_n_queues(s.dev), 7);
+	vio_net_get_state(s.dev, &state);
+	CU_ASSERT_EQUAL(memcmp(state.mac, mac, sizeof(mac)), 0);
+	CU_ASSERT_EQUAL(state.mtu, 9000);
+	CU_ASSERT_TRUE(offers(&s, VIRTIO_NET_F_MTU));
+	CU_ASSERT_TRUE(offers(&s, VIRTIO_NET_F_MQ));
+	CU_ASSERT_FALSE(offers(&s, VIRTIO_NET_F_MRG_RXBUF));
+	for (unsigned f = VIRTIO_NET_F_CSUM; f <= VIRTIO_NET_F_CTRL_GUEST_OFFLOADS; f++)
+		CU_ASSERT_FALSE(offers(&s, f));
+	for (unsigned f = VIRTIO_NET_F_GUEST_TSO4; f <= VIRTIO_NET_F_HOST_UFO; f++)
+		CU_ASSERT_FALSE(offers(&s, f));
+	for (unsigned f = 54; f <= 56; f++) /* GUEST_USO4, GUEST_USO6, HOST_USO */
+		CU_ASSERT_FALSE(offers(&s, f));
+	vio_device_queue_get(s.dev, 0, &regs);
+	CU_ASSERT_EQUAL(regs.max_size, 64);
+	stand_fini(&s);
+}
+
+/* A front-end of vhost-user comes with any size. */
+static void test_queue_size(void)
+{
+	struct vio_queue_regs regs;
+	struct stand s;
+
+	stand_init(&s, LOOP);
+	vio_device_queue_get(s.dev, 1, &regs);
+	CU_ASSERT_EQUAL(regs.max_size, 256);
+	stand_fini(&s);
+	stand_init(&s, LOOP "transport = vhost-user\nsocket = n.sock\n");
+	vio_device_queue_get(s.dev, 1, &regs);
+	CU_ASSERT_EQUAL(regs.max_size, 1024);
+	stand_fini(&s);
+}
+
+static void test_null(void)
+{
+	struct stand s;
+
+	stand_init(&s, "[net n]\nport = null\ngenerate = 1518\nqueue-pairs = 127\n");
+	CU_ASSERT_STRING_EQUAL(vio_config_device(s.cfg, 0)->port, "null");
+	CU_ASSERT_EQUAL(vio_device_n_queues(s.dev), 255);
+	CU_ASSERT_TRUE(offers(&s, VIRTIO_NET_F_CSUM));
+	CU_ASSERT_TRUE(offers(&s, VIRTIO_NET_F_HOST_TSO4));
+	stand_fini(&s);
+}
+
+static void test_print(void)
+{
+	char *text = NULL;
+	size_t len;
+	struct vio_config *cfg;
+	FILE *f = open_memstream(&text, &len);
+	int r;
+
+	MUST(f ? 0 : -ENOMEM);
+	cfg = checked("[net n]\nport = null\nmac = 52:54:00:12:34:56\nqueue-pairs = 2\n", &r);
+	MUST(r);
+	vio_config_print(cfg, f);
+	fclose(f);
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "\nport = null\n"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "\nmac = 52:54:00:12:34:56\n"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "\ngenerate = none\n"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "\n; 2 pairs of virtqueues of 256\n"));
+	free(text);
+	vio_config_destroy(cfg);
+}
+
+static CU_TestInfo tests[] = {
+	{"what is refused", test_refused},
+	{"a card without options", test_default},
+	{"a card with all options", test_options},
+	{"queue size", test_queue_size},
+	{"port = null", test_null},
+	{"printed", test_print},
+	CU_TEST_INFO_NULL,
+};
+
+int main(void)
+{
+	return suite_run("config net", tests);
+}
