@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "control.h"
+#include "control_net.h"
 #include "daemon.h"
 
 /* ---- one device ------------------------------------------------------------------------------ */
@@ -46,6 +47,10 @@ static json_t *device_status(struct daemon *d, size_t i)
 	if (!out)
 		return NULL;
 	add_storage(out, vio_assembly_storage(d->devices, i));
+	if (c->port)
+		json_object_set_new(out, "port", json_string(c->port));
+	if (control_is_net(dev))
+		control_net_status(out, dev);
 	if (c->socket)
 		json_object_set_new(out, "socket", json_string(c->socket));
 	return out;
@@ -103,11 +108,14 @@ static json_t *queue_stats(const struct vio_device *dev, uint16_t index)
 static json_t *device_stats(struct daemon *d, size_t i)
 {
 	const struct vio_device *dev = vio_assembly_device(d->devices, i);
-	json_t *queues = json_array();
+	json_t *queues = json_array(), *out;
 
 	for (uint16_t q = 0; q < vio_device_n_queues(dev); q++)
 		json_array_append_new(queues, queue_stats(dev, q));
-	return json_pack("{s:s, s:o}", "name", vio_device_name(dev), "queues", queues);
+	out = json_pack("{s:s, s:o}", "name", vio_device_name(dev), "queues", queues);
+	if (out && control_is_net(dev))
+		control_net_stats(out, dev);
+	return out;
 }
 
 /* What a command has changed, and how the device is now. */
@@ -161,12 +169,15 @@ static const struct command {
 
 static json_t *unknown_command(const char *name)
 {
-	const char *names[VIO_ARRAY_LEN(commands)];
+	const char *names[32];
 	char text[VIO_OPT_ERROR_LEN];
+	size_t n = 0;
 
 	for (size_t i = 0; i < VIO_ARRAY_LEN(commands); i++)
-		names[i] = commands[i].name;
-	vio_opt_unknown(text, "command", name, names, VIO_ARRAY_LEN(commands));
+		names[n++] = commands[i].name;
+	for (size_t i = 0; control_net_commands[i].name && n < VIO_ARRAY_LEN(names); i++)
+		names[n++] = control_net_commands[i].name;
+	vio_opt_unknown(text, "command", name, names, n);
 	return control_refusal(text);
 }
 
@@ -197,6 +208,64 @@ static json_t *for_each(struct daemon *d, const struct command *command, const c
 	return json_pack("{s:b, s:o}", "ok", 1, "devices", devices);
 }
 
+/* ---- requests about network cards --------------------------------------------------------------
+ */
+
+static bool is_named_net(const struct daemon *d, size_t i, const char *name)
+{
+	return (!name || strcmp(vio_config_device(d->cfg, i)->name, name) == 0) &&
+	       control_is_net(vio_assembly_device(d->devices, i));
+}
+
+static json_t *no_net(const struct daemon *d, const char *name)
+{
+	for (size_t i = 0; name && i < d->n_devices; i++) {
+		if (strcmp(vio_config_device(d->cfg, i)->name, name) == 0)
+			return control_refusal("the device is no network card");
+	}
+	return name ? unknown_device(d, name) : control_refusal("there is no network card");
+}
+
+static json_t *for_each_net(struct daemon *d, const struct control_net_command *command,
+			    const char *name, const struct control_net_value *value)
+{
+	json_t *devices = json_array();
+
+	for (size_t i = 0; i < d->n_devices; i++) {
+		struct vio_device *dev = vio_assembly_device(d->devices, i);
+		int r;
+
+		if (!is_named_net(d, i, name))
+			continue;
+		r = command->run(dev, value);
+		if (r > 0)
+			vio_log(&d->log, VIO_LOG_INFO, "%s: %s", vio_device_name(dev),
+				command->name);
+		json_array_append_new(devices, changed(d, i, r));
+	}
+	if (json_array_size(devices) == 0) {
+		json_decref(devices);
+		return no_net(d, name);
+	}
+	return json_pack("{s:b, s:o}", "ok", 1, "devices", devices);
+}
+
+static json_t *answer_net(struct daemon *d, const struct control_net_command *command,
+			  const char *name, const json_t *request)
+{
+	const char *text = json_string_value(json_object_get(request, "value"));
+	struct control_net_value value = {0};
+	char err[VIO_OPT_ERROR_LEN];
+
+	if (command->value && !text)
+		return control_refusal("\"value\" is not a string, or not there");
+	if (command->value && vio_opt_set(command->value, &value, text, err) < 0)
+		return control_refusal(err);
+	return for_each_net(d, command, name, &value);
+}
+
+/* ---- any request ----------------------------------------------------------------------------- */
+
 static void add_daemon(json_t *reply, const struct daemon *d)
 {
 	struct timespec now;
@@ -225,6 +294,11 @@ json_t *control_answer(struct daemon *d, const json_t *request)
 		if (reply && commands[i].run == device_status)
 			add_daemon(reply, d);
 		return reply;
+	}
+	for (size_t i = 0; control_net_commands[i].name; i++) {
+		if (strcmp(control_net_commands[i].name, name) == 0)
+			return answer_net(d, &control_net_commands[i], json_string_value(device),
+					  request);
 	}
 	return unknown_command(name);
 }

@@ -20,6 +20,12 @@ const char ctl_details[] =
 	"  pause   stop the queues; what is in flight is finished first\n"
 	"  resume  start them again\n"
 	"\n"
+	"For network cards:\n"
+	"  link-up, link-down  plug the cable in, or pull it out\n"
+	"  announce            let the driver tell the network where it is\n"
+	"  set-mac             give the card the address VALUE\n"
+	"  set-mtu             tell the driver of another MTU, from the next reset on\n"
+	"\n"
 	"      --json  print the answer as it came, one line of JSON\n"
 	"\n"
 	"Exit status: 0 when the command was done, 1 when not, 2 for a wrong command line.\n";
@@ -28,8 +34,14 @@ struct request {
 	const char *socket;
 	const char *command;
 	const char *device; /* NULL: all */
+	const char *value;  /* NULL: none */
 	bool json;
 };
+
+static bool takes_value(const char *command)
+{
+	return strcmp(command, "set-mac") == 0 || strcmp(command, "set-mtu") == 0;
+}
 
 /* -1: go on; otherwise what to exit with. */
 static int parse(int argc, char **argv, struct request *req)
@@ -47,18 +59,22 @@ static int parse(int argc, char **argv, struct request *req)
 	}
 	if (argc - optind < 2)
 		return command_usage_error("ctl", "wants SOCKET and COMMAND");
-	if (argc - optind > 3)
-		return command_usage_error("ctl", "too many arguments");
 	req->socket = argv[optind];
 	req->command = argv[optind + 1];
+	if (argc - optind > (takes_value(req->command) ? 4 : 3))
+		return command_usage_error("ctl", "too many arguments");
+	if (argc - optind < 4 && takes_value(req->command))
+		return command_usage_error("ctl", "wants SOCKET, COMMAND, DEVICE and VALUE");
 	req->device = argv[optind + 2]; /* or the NULL behind the last argument */
+	req->value = req->device ? argv[optind + 3] : NULL;
 	return -1;
 }
 
 /* The request as a line, to be freed. */
 static char *request_line(const struct request *req)
 {
-	json_t *request = json_pack("{s:s, s:s*}", "cmd", req->command, "device", req->device);
+	json_t *request = json_pack("{s:s, s:s*, s:s*}", "cmd", req->command, "device", req->device,
+				    "value", req->value);
 	char *text = request ? json_dumps(request, JSON_COMPACT) : NULL, *line = NULL;
 
 	if (text && asprintf(&line, "%s\n", text) < 0)
@@ -118,6 +134,20 @@ static int complain(const struct request *req, const char *text)
 	return EXIT_FAILURE;
 }
 
+/* Did the command succeed with each device? */
+static bool all_done(const json_t *reply)
+{
+	const json_t *devices = json_object_get(reply, "devices"), *d;
+	size_t i;
+
+	json_array_foreach(devices, i, d)
+	{
+		if (json_object_get(d, "error"))
+			return false;
+	}
+	return json_is_true(json_object_get(reply, "ok"));
+}
+
 static int show(const struct request *req, const char *line)
 {
 	json_t *reply = json_loads(line, 0, NULL);
@@ -133,8 +163,10 @@ static int show(const struct request *req, const char *line)
 		complain(req, error ? error : "the answer is not understood");
 	if (ok || req->json)
 		status = command_finish();
+	if (!all_done(reply))
+		status = EXIT_FAILURE;
 	json_decref(reply);
-	return ok ? status : EXIT_FAILURE;
+	return status;
 }
 
 int ctl_run(int argc, char **argv)

@@ -9,7 +9,7 @@
 #include <jansson.h>
 #include <stdio.h>
 
-#define CTL_ARGUMENTS " [--json] SOCKET COMMAND [DEVICE]"
+#define CTL_ARGUMENTS " [--json] SOCKET COMMAND [DEVICE [VALUE]]"
 #define CTL_HELP      "ask or tell a running viodm serve"
 
 extern const char ctl_details[];

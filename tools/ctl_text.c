@@ -41,6 +41,64 @@ static const char *bytes_of(const json_t *object, const char *key, char *cell)
 	return cell;
 }
 
+static bool is_net(const json_t *device)
+{
+	return json_object_get(device, "mac") != NULL;
+}
+
+/* What the devices stand on: an engine, or a port. */
+static const char *base_of(const json_t *device)
+{
+	return text_of(device, json_object_get(device, "port") ? "port" : "engine");
+}
+
+/* Network cards have a second table. */
+static void print_net_status(FILE *out, const json_t *devices)
+{
+	const json_t *d;
+	bool any = false;
+	size_t i;
+
+	json_array_foreach(devices, i, d)
+	{
+		if (!is_net(d))
+			continue;
+		if (!any)
+			fprintf(out, "%-12s %-4s %-17s %5s %5s\n", "CARD", "LINK", "MAC", "MTU",
+				"PAIRS");
+		any = true;
+		fprintf(out, "%-12s %-4s %-17s ", text_of(d, "name"),
+			json_is_true(json_object_get(d, "link")) ? "up" : "down",
+			text_of(d, "mac"));
+		if (json_is_integer(json_object_get(d, "mtu")))
+			fprintf(out, "%5lld", (long long)number_of(d, "mtu"));
+		else
+			fprintf(out, "%5s", "-");
+		fprintf(out, " %5lld\n", (long long)number_of(d, "pairs"));
+	}
+}
+
+static void print_net_stats(FILE *out, const json_t *devices)
+{
+	const json_t *d;
+	bool any = false;
+	size_t i;
+
+	json_array_foreach(devices, i, d)
+	{
+		if (!json_object_get(d, "dropped-tx"))
+			continue;
+		if (!any)
+			fprintf(out, "%-12s %12s %12s %12s\n", "CARD", "DROPPED-TX", "DROPPED-RX",
+				"FILTERED-RX");
+		any = true;
+		fprintf(out, "%-12s %12lld %12lld %12lld\n", text_of(d, "name"),
+			(long long)number_of(d, "dropped-tx"),
+			(long long)number_of(d, "dropped-rx"),
+			(long long)number_of(d, "filtered-rx"));
+	}
+}
+
 static void print_status(FILE *out, const json_t *reply)
 {
 	const json_t *devices = json_object_get(reply, "devices"), *d;
@@ -51,12 +109,12 @@ static void print_status(FILE *out, const json_t *reply)
 		text_of(reply, "version"), (long long)number_of(reply, "pid"),
 		(long long)number_of(reply, "uptime"), text_of(reply, "log-level"));
 	fprintf(out, "%-12s %-6s %-10s %6s %-9s %-9s %8s  %s\n", "DEVICE", "MODEL", "STATE",
-		"QUEUES", "BACKEND", "ENGINE", "SIZE", "SOCKET");
-	json_array_foreach(devices, i, d)
-		fprintf(out, "%-12s %-6s %-10s %6lld %-9s %-9s %8s  %s\n", text_of(d, "name"),
-			text_of(d, "model"), text_of(d, "state"), (long long)number_of(d, "queues"),
-			text_of(d, "backend"), text_of(d, "engine"), bytes_of(d, "size", cell),
-			text_of(d, "socket"));
+		"QUEUES", "BACKEND", "ON", "SIZE", "SOCKET");
+	json_array_foreach(devices, i, d) fprintf(
+		out, "%-12s %-6s %-10s %6lld %-9s %-9s %8s  %s\n", text_of(d, "name"),
+		text_of(d, "model"), text_of(d, "state"), (long long)number_of(d, "queues"),
+		text_of(d, "backend"), base_of(d), bytes_of(d, "size", cell), text_of(d, "socket"));
+	print_net_status(out, devices);
 }
 
 /* "0.64", "12.3", "1573": of microseconds. */
@@ -98,18 +156,32 @@ static void print_stats(FILE *out, const json_t *reply)
 		json_array_foreach(json_object_get(d, "queues"), j, q)
 			print_queue(out, text_of(d, "name"), q);
 	}
+	print_net_stats(out, devices);
 }
 
 static const char *change_text(const char *command, bool changed)
 {
-	if (strcmp(command, "resize") == 0)
-		return changed ? ", changed" : ", as before";
-	if (strcmp(command, "pause") == 0)
-		return changed ? "paused" : "is paused already";
-	return changed ? "resumed" : "is not paused";
+	static const struct {
+		const char *command, *changed, *same;
+	} texts[] = {
+		{"resize", ", changed", ", as before"},
+		{"pause", "paused", "is paused already"},
+		{"resume", "resumed", "is not paused"},
+		{"link-up", "link up", "link as before"},
+		{"link-down", "link down", "link as before"},
+		{"announce", "the driver announces itself", ""},
+		{"set-mac", "has a new address", "has that address already"},
+		{"set-mtu", "new MTU from the next reset on", ""},
+	};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		if (strcmp(texts[i].command, command) == 0)
+			return changed ? texts[i].changed : texts[i].same;
+	}
+	return changed ? "changed" : "as before";
 }
 
-/* resize, pause, resume: one line for each device. */
+/* All other commands: one line for each device. */
 static void print_changes(FILE *out, const char *command, const json_t *reply)
 {
 	const json_t *devices = json_object_get(reply, "devices"), *d;

@@ -10,6 +10,7 @@
 
 /* leaf_<model>.c */
 extern const struct leaf leaf_blk;
+extern const struct leaf leaf_net;
 extern const struct leaf leaf_rng;
 
 /* leaf_transport.c */
@@ -29,5 +30,9 @@ extern const struct leaf leaf_threads;
 extern const struct leaf leaf_sync;
 extern const struct leaf leaf_memory;
 extern const struct leaf leaf_null;
+
+/* leaf_port.c */
+extern const struct leaf leaf_port_loop;
+extern const struct leaf leaf_port_null;
 
 #endif
