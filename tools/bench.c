@@ -47,7 +47,7 @@ static int measure(struct bench_session *s, const struct bench_load *load, struc
 	if (!r)
 		return bench_error(side->name, "out of memory");
 	ret = bench_phase_run(s, load, r);
-	if (r->counts.done > 0) {
+	if (r->counts.done > 0 || r->counts.lost > 0) {
 		side->slices[side->n++] = bench_figures(s, r);
 		side->requests += r->counts.done;
 		side->seconds += r->seconds;

@@ -172,7 +172,7 @@ static void print_side(const struct bench_opts *o, const struct bench_side *s, c
 
 static void print_cell(double v, int width, int decimals)
 {
-	if (isnan(v))
+	if (isnan(v) || isinf(v))
 		printf(" %*s", width, "-");
 	else
 		printf(" %*.*f", width, decimals, v);
