@@ -331,6 +331,8 @@ static void net_destroy(struct vio_device *dev)
 
 	net->port->on_link = NULL;
 	net->port->user = NULL;
+	for (uint16_t i = 0; i < net->pairs; i++)
+		net_mail_fini(&net->pair[i].mail);
 	vio_device_fini(dev);
 	pthread_mutex_destroy(&net->lock);
 	free(net);
@@ -437,6 +439,8 @@ int vio_net_create(const struct vio_device_env *env, const struct vio_net_config
 		return r;
 	}
 	pthread_mutex_init(&net->lock, NULL);
+	for (uint16_t i = 0; i < net->pairs; i++)
+		net_mail_init(&net->pair[i].mail);
 	cfg.port->user = net;
 	cfg.port->on_link = on_link;
 	*out = &net->base;

@@ -11,6 +11,7 @@
  *   net_tx.c      frames of transmit queues to the port
  *   net_ctrl.c    the control queue
  *   net_coal.c    interrupts, later
+ *   net_mail.c    frames for a pair of another loop
  *
  * Threads. A pair belongs to its loop. What the control queue (which may run on another loop) and
  * the operator set is in struct net_settings. There are three: `want`, which is changed under
@@ -31,6 +32,7 @@
 #include "net_csum.h"
 #include "net_filter.h"
 #include "net_hash.h"
+#include "net_mail.h"
 
 /* Not in the oldest kernel headers in use. */
 #ifndef VIRTIO_NET_F_VQ_NOTF_COAL
@@ -133,7 +135,8 @@ struct net_pair {
 	uint16_t index;
 
 	/* of the pair's loop */
-	struct vio_loop *loop;
+	_Atomic(struct vio_loop *)
+		loop; /* NULL: does not run; others may look whether it is theirs */
 	struct vio_port_queue *pq;
 	const struct net_settings *set;
 	bool active;   /* frames may come in */
@@ -148,6 +151,8 @@ struct net_pair {
 	int wake_fd;	  /* eventfd while running */
 
 	struct vio_watch wake;
+
+	struct net_mail mail;
 
 	/* counted by the loop */
 	uint64_t dropped_tx, filtered_rx, dropped_rx;
@@ -241,7 +246,6 @@ void net_wake_pairs(struct net *net);
 int net_wake_open(struct vio_loop *loop, struct vio_watch *w, int *fd);
 void net_wake_close(struct vio_loop *loop, struct vio_watch *w, int *fd);
 void net_wake_drain(struct vio_watch *w);
-void net_wake(int fd);
 
 int net_queue_start(struct vio_device *dev, struct vio_queue *q, struct vio_loop *loop);
 void net_queue_stop(struct vio_device *dev, struct vio_queue *q);
@@ -254,6 +258,9 @@ void net_rx_stop(struct net_pair *p);
 
 /* The driver may have made buffers available, the link come up, the pair become active. */
 void net_rx_wake(struct net_pair *p);
+
+/* Takes what other loops have sent. */
+void net_rx_mail(struct net_pair *p);
 
 /* No frames until net_rx_wake(). */
 void net_rx_pause(struct net_pair *p);

@@ -145,8 +145,10 @@ static void on_wake(struct vio_watch *w)
 	if (vio_device_failed(&p->net->base))
 		return;
 	net_sync(p);
-	if (p->rxl.q)
-		net_rx_wake(p);
+	if (!p->rxl.q)
+		return;
+	net_rx_mail(p);
+	net_rx_wake(p);
 }
 
 /* net->lock held. The settings after a reset, for a driver whose commands do, or do not, come here.

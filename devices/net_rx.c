@@ -10,14 +10,6 @@
 #include <linux/if_ether.h>
 #include <stdlib.h>
 
-/* The header as the driver sees it, "Device Operation". */
-struct rx_hdr {
-	struct vio_frame_hdr h;
-	__le32 hash_value;
-	__le16 hash_report;
-	__le16 padding;
-};
-
 /* What became of a frame. */
 enum rx_fate { RX_DONE, RX_NO_ROOM };
 
@@ -145,7 +137,7 @@ static struct net_pair *steer(struct net_pair *p, const struct net_hash_result *
  * completes the checksum when *complete.
  */
 static bool rx_accept(struct net_pair *p, const struct vio_frame_hdr *hdr, uint32_t len,
-		      const struct iovec *iov, uint32_t n, struct rx_hdr *out, bool *complete,
+		      const struct iovec *iov, uint32_t n, struct net_rx_hdr *out, bool *complete,
 		      struct net_pair **to)
 {
 	const struct net_settings *s = p->set;
@@ -160,7 +152,7 @@ static bool rx_accept(struct net_pair *p, const struct vio_frame_hdr *hdr, uint3
 		vio_count(&p->filtered_rx, 1);
 		return false;
 	}
-	*out = (struct rx_hdr){.h = *hdr};
+	*out = (struct net_rx_hdr){.h = *hdr};
 	if (hdr->flags | hdr->gso_type)
 		r = net_rx_check(&out->h, len, s->offloads);
 	else
@@ -185,7 +177,7 @@ static bool rx_accept(struct net_pair *p, const struct vio_frame_hdr *hdr, uint3
  */
 
 /* Header and frame into the oldest chains, `chains` of them. */
-static void rx_scatter(struct net_pair *p, const struct rx_hdr *hdr, const struct iovec *iov,
+static void rx_scatter(struct net_pair *p, const struct net_rx_hdr *hdr, const struct iovec *iov,
 		       uint32_t n, uint16_t chains)
 {
 	uint16_t i = 0;
@@ -218,7 +210,7 @@ static enum rx_fate rx_drop(struct net_pair *p)
 }
 
 /* Puts a frame into p's receive queue. */
-static enum rx_fate rx_put(struct net_pair *p, struct rx_hdr *hdr, const struct iovec *iov,
+static enum rx_fate rx_put(struct net_pair *p, struct net_rx_hdr *hdr, const struct iovec *iov,
 			   uint32_t n, uint32_t len)
 {
 	struct net_rx *rx = p->rx;
@@ -253,46 +245,49 @@ static enum rx_fate rx_put(struct net_pair *p, struct rx_hdr *hdr, const struct 
 	return RX_DONE;
 }
 
-/* The frame with its checksum completed on the way. */
-static enum rx_fate rx_put_complete(struct net_pair *p, struct rx_hdr *hdr, const struct iovec *iov,
-				    uint32_t n, uint32_t len)
-{
-	struct iovec *patched = p->rx->iov;
-	struct rx_hdr h = *hdr;
-	uint8_t patch[2];
-
-	if (n > NET_FRAME_IOVS - 2)
-		return rx_drop(p);
-	p->rx->given = NET_ROOM_NONE;
-	n = net_csum_patch(&h.h, iov, n, patched, patch);
-	h.h = (struct vio_frame_hdr){0}; /* NET-DEV-043, NET-DEV-044 */
-	return rx_put(p, &h, patched, n, len);
-}
-
 /* Can frames come into this pair's queue? */
 static bool rx_open(const struct net_pair *p)
 {
 	return p->rx && p->active && p->net->link && !vio_device_failed(&p->net->base);
 }
 
+/* Into a queue that is not this port queue's. One full queue must not keep up the others. */
+static enum rx_fate rx_pass_on(struct net_pair *p, struct net_pair *to, struct net_rx_hdr *hdr,
+			       const struct iovec *iov, uint32_t n, uint32_t len)
+{
+	bool ok;
+
+	if (to->loop == p->loop) {
+		ok = rx_open(to) && rx_put(to, hdr, iov, n, len) == RX_DONE;
+	} else {
+		const struct net_mail_head head = {.hdr = *hdr, .len = len};
+
+		ok = net_mail_post(&to->mail, &head, iov, n);
+	}
+	return ok ? RX_DONE : rx_drop(p); /* NET-DEV-131 */
+}
+
 static enum rx_fate rx_frame(struct net_pair *p, const struct vio_frame_hdr *fh,
 			     const struct iovec *iov, uint32_t n, uint32_t len)
 {
 	struct net_pair *to = p;
-	struct rx_hdr hdr;
+	struct net_rx_hdr hdr;
+	uint8_t patch[2];
 	bool complete;
-	enum rx_fate fate;
 
 	if (!rx_accept(p, fh, len, iov, n, &hdr, &complete, &to))
 		return RX_DONE;
-	if (VIO_UNLIKELY(to != p)) {
-		/* NET-DEV-131; and one full queue must not keep up the others. */
-		if (to->loop != p->loop || !rx_open(to))
+	if (VIO_UNLIKELY(complete)) {
+		/* The room that is given, if any, is gathered once more. */
+		if (n > NET_FRAME_IOVS - 2)
 			return rx_drop(p);
+		p->rx->given = NET_ROOM_NONE;
+		n = net_csum_patch(&hdr.h, iov, n, p->rx->iov, patch);
+		iov = p->rx->iov;
+		hdr.h = (struct vio_frame_hdr){0}; /* NET-DEV-043, NET-DEV-044 */
 	}
-	fate = VIO_UNLIKELY(complete) ? rx_put_complete(to, &hdr, iov, n, len)
-				      : rx_put(to, &hdr, iov, n, len);
-	return fate == RX_NO_ROOM && to != p ? rx_drop(to) : fate;
+	return VIO_LIKELY(to == p) ? rx_put(p, &hdr, iov, n, len)
+				   : rx_pass_on(p, to, &hdr, iov, n, len);
 }
 
 /* ---- called by ports ---------------------------------------------------------------------------
@@ -404,7 +399,7 @@ static void received_direct(struct net_pair *p, const struct vio_frame_hdr *fh, 
 	struct vio_iov frame = {.v = rx->iov, .n = rx->room.n_iov, .len = rx->room.len};
 	struct net_pair *to = p;
 	struct vio_iov dst;
-	struct rx_hdr hdr;
+	struct net_rx_hdr hdr;
 	bool complete;
 	uint64_t total = (uint64_t)p->net->hdr_len + len;
 
@@ -460,6 +455,22 @@ void net_rx_flush(struct vio_port_queue *pq)
 			rx_publish(&p->net->pair[i]);
 }
 
+static void rx_mail_frame(void *arg, const struct net_mail_head *head, uint8_t *frame)
+{
+	struct net_pair *p = arg;
+	struct iovec iov = {.iov_base = frame, .iov_len = head->len};
+	struct net_rx_hdr hdr = head->hdr;
+
+	if (!rx_open(p) || rx_put(p, &hdr, &iov, 1, head->len) != RX_DONE)
+		rx_drop(p);
+}
+
+void net_rx_mail(struct net_pair *p)
+{
+	net_mail_take(&p->mail, rx_mail_frame, p);
+	rx_publish(p);
+}
+
 /* ---- start and stop ----------------------------------------------------------------------------
  */
 
@@ -498,7 +509,9 @@ int net_rx_start(struct net_pair *p, struct vio_queue *q)
 		return -ENOMEM;
 	rx->held = calloc(q->size, sizeof(struct vio_chain *));
 	rx->bounce = malloc(VIO_FRAME_MAX);
-	if (!rx->held || !rx->bounce) {
+	if (!rx->held || !rx->bounce ||
+	    (vio_device_has(&p->net->base, VIRTIO_NET_F_RSS) &&
+	     net_mail_open(&p->mail, p->wake_fd) < 0)) {
 		free(rx->bounce);
 		free(rx->held);
 		free(rx);
@@ -517,6 +530,7 @@ void net_rx_stop(struct net_pair *p)
 	struct net_rx *rx = p->rx;
 
 	vio_port_receive(p->pq, false);
+	net_mail_close(&p->mail);
 	/* What is held goes to whoever starts the queue again. */
 	vio_queue_unpop(p->rxl.q, rx->n_held);
 	net_line_fini(&p->rxl);
