@@ -37,7 +37,7 @@ serve() {
 	exit 1
 }
 
-serve a.sock "$serve" -s a.sock -m 64 -q 2 -t
+serve a.sock "$serve" -s a.sock -m 64 -q 2 -t 1
 serve b.sock "$serve" -s b.sock -m 64
 ok='holds what was written last'
 
@@ -86,7 +86,7 @@ done
 
 # ---- Ctrl-C ends it early, and cleanly
 start=$SECONDS
-timeout -s INT 1 "$viodm" bench --quiet --time 50 --sleep --json a.sock >json 2>out
+timeout --foreground -s INT 1 "$viodm" bench --quiet --time 50 --sleep --json a.sock >json 2>out
 if [ $((SECONDS - start)) -gt 20 ] || ! grep -q '"interrupted": true' json; then
 	echo "viodm bench: not ended by SIGINT"
 	cat json out
