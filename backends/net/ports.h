@@ -87,6 +87,38 @@ struct vio_port_dgram_config {
  * one of the paths. */
 VIO_EXPORT int vio_port_dgram_open(const struct vio_port_dgram_config *cfg, struct vio_port **out);
 
+/*
+ * tap: an interface of this machine whose frames are the device's (/dev/net/tun). The port does not
+ * set it up, bridge it or give it addresses. macvtap: the same on top of another interface; it
+ * must exist, with its /dev/tapN; its address is the one the device should have.
+ *
+ * Several pairs need an interface with multiple queues (`ip tuntap add ... multi_queue`; a macvtap
+ * has them). The kernel spreads frames over the pairs that are attached and selected; the first
+ * one is always selected. When the interface is deleted the link goes down, for good.
+ */
+struct vio_port_tap_config {
+	/* Interface; a tap that does not exist is made and vanishes with the port. NULL: a tap
+	 * named by the kernel; see vio_port_tap_name(). */
+	const char *name;
+	uint16_t pairs; /* 1..256; 0: 1, or one per descriptor */
+	/* Instead of a name: one open descriptor per pair, of one interface, with IFF_TAP,
+	 * IFF_NO_PI, IFF_VNET_HDR, and IFF_MULTI_QUEUE if there are several. The port owns them
+	 * on success, and makes them non-blocking. */
+	const int *fds;
+	uint16_t n_fds;
+};
+
+/*
+ * -EINVAL: a value out of range, descriptors of another kind, an interface without multiple queues
+ * for several pairs. -EBUSY: in use. -ENODEV, -ENOENT: no such interface, no such /dev/tapN.
+ * -EPERM: making interfaces needs CAP_NET_ADMIN.
+ */
+VIO_EXPORT int vio_port_tap_open(const struct vio_port_tap_config *cfg, struct vio_port **out);
+VIO_EXPORT int vio_port_macvtap_open(const struct vio_port_tap_config *cfg, struct vio_port **out);
+
+/* The name of the interface of a tap or macvtap port when it was opened. */
+VIO_EXPORT const char *vio_port_tap_name(struct vio_port *port);
+
 #ifdef __cplusplus
 }
 #endif

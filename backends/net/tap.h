@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef VIODM_TAP_H
+#define VIODM_TAP_H
+
+/*
+ * A port on the kernel's tap and macvtap descriptors: one per pair, each reads and writes frames
+ * with a header before them. tap_open.c makes it, tap.c moves the frames; not installed.
+ */
+
+#include <linux/if.h>
+#include <stdatomic.h>
+
+#include <viodm/ports.h>
+
+struct tap_port {
+	struct vio_port base;
+	char name[IFNAMSIZ];
+	bool has_mac;
+	uint64_t offloads;  /* VIRTIO_NET_F_... */
+	_Atomic(bool) gone; /* the interface was deleted */
+	int links; /* a socket that hears of changes of interfaces, or -1: reading tells enough */
+	uint16_t n;
+	int fd[]; /* of the pairs; those but the first are disabled while not attached */
+};
+
+extern const struct vio_port_ops tap_ops;
+
+static inline struct tap_port *to_tap(struct vio_port *port)
+{
+	return vio_container_of(port, struct tap_port, base);
+}
+
+/* tap_open.c: the members of tap_ops that are about the interface. */
+int tap_info(struct vio_port *port, struct vio_port_info *info);
+int tap_set_offloads(struct vio_port *port, uint64_t offloads);
+void tap_close(struct vio_port *port);
+
+/* An interface changed: is it ours, and deleted? */
+bool tap_deleted(struct tap_port *tp);
+
+/*
+ * Enables or disables the descriptor of a pair but the first: incoming frames are spread over the
+ * enabled ones. When it fails the interface is gone or as good as, and reading will tell.
+ */
+void tap_enable(struct tap_port *tp, uint16_t index, bool on);
+
+#endif
