@@ -37,6 +37,7 @@ struct inproc {
 
 	int call_fds[BENCH_MAX_RINGS]; /* the line interrupts all queues */
 	unsigned n_rings;
+	_Atomic bool level; /* of the interrupt line */
 };
 
 static struct inproc *to_inproc(struct bench_link *link)
@@ -113,12 +114,19 @@ static int inproc_negotiate(struct inproc *p, const struct bench_opts *o)
 
 /* ---- the link -------------------------------------------------------------------------------- */
 
+static void interrupt(struct inproc *p)
+{
+	for (unsigned i = 0; i < p->n_rings; i++)
+		eventfd_write(p->call_fds[i], 1);
+}
+
 static void on_irq(void *arg, bool level)
 {
 	struct inproc *p = arg;
 
-	for (unsigned i = 0; level && i < p->n_rings; i++)
-		eventfd_write(p->call_fds[i], 1);
+	p->level = level;
+	if (level)
+		interrupt(p);
 }
 
 static void inproc_acknowledge(struct bench_link *link)
@@ -126,6 +134,8 @@ static void inproc_acknowledge(struct bench_link *link)
 	struct inproc *p = to_inproc(link);
 
 	set(p, VIRTIO_MMIO_INTERRUPT_ACK, get(p, VIRTIO_MMIO_INTERRUPT_STATUS));
+	if (p->level) /* a new event has kept the line up: a level is no edge */
+		interrupt(p);
 }
 
 static void inproc_kick(struct bench_link *link, unsigned queue)

@@ -141,7 +141,8 @@ static void worker_sleep(struct worker *w)
 		await_interrupt(w, fds, n);
 	EACH_QUEUE(w, q)
 	q->ops->wake(q);
-	if (!ready && w->phase->s->link->ops->acknowledge)
+	/* Also when nobody slept: an interrupt that was taken and not acknowledged is the last. */
+	if (w->phase->s->link->ops->acknowledge)
 		w->phase->s->link->ops->acknowledge(w->phase->s->link);
 }
 
