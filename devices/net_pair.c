@@ -288,6 +288,7 @@ int net_queue_start(struct vio_device *dev, struct vio_queue *q, struct vio_loop
 		pthread_mutex_lock(&net->lock);
 		settings_check(net);
 		pthread_mutex_unlock(&net->lock);
+		q->device_data = &net->ctrl;
 		return net_ctrl_start(net, q, loop);
 	case NET_NONE:
 		break;
@@ -300,7 +301,8 @@ void net_queue_stop(struct vio_device *dev, struct vio_queue *q)
 {
 	struct net *net = to_net(dev);
 
-	if (q == net->ctrl.q)
+	/* Not net->ctrl.q, which belongs to another loop. */
+	if (q->device_data == &net->ctrl)
 		net_ctrl_stop(net);
 	else if (q->device_data)
 		pair_stop(q->device_data, q);
@@ -312,10 +314,10 @@ bool net_queue_run(struct vio_device *dev, struct vio_queue *q)
 	struct net *net = to_net(dev);
 	struct net_pair *p = q->device_data;
 
-	if (q == net->ctrl.q)
-		return net_ctrl_run(net);
 	if (!p)
 		return false;
+	if (q->device_data == &net->ctrl)
+		return net_ctrl_run(net);
 	net_sync(p);
 	if (q == p->txl.q)
 		return net_tx_run(p);
