@@ -50,6 +50,12 @@ int drv_net_init(struct drv_net *n, struct drv_device *dev)
 	return 0;
 }
 
+void drv_net_mac(const struct drv_net *n, uint8_t mac[6])
+{
+	for (uint32_t i = 0; i < 6; i++)
+		mac[i] = (uint8_t)drv_config_field(n->dev->bus, i, 1);
+}
+
 void drv_net_fini(struct drv_net *n)
 {
 	for (unsigned i = 0; n->ring && i < 2u * n->pairs; i++)

@@ -100,6 +100,9 @@ struct drv_net_frame {
  */
 int drv_net_init(struct drv_net *n, struct drv_device *dev);
 
+/* The card's address, as the configuration space has it. */
+void drv_net_mac(const struct drv_net *n, uint8_t mac[6]);
+
 /* Frees host memory; guest memory goes when the device is stopped. */
 void drv_net_fini(struct drv_net *n);
 
@@ -163,8 +166,9 @@ int drv_net_drain(struct drv_net *n, uint16_t pair);
 #define DRV_NET_NO_ACK 0xee
 
 /*
- * One command. `out` follows class and command; `in`, which may be NULL, follows the ack byte. The
- * framings cut what is readable (class, command and data) and what is writable; NULL: in one piece.
+ * One command. `out` follows class and command; `in`, which may be NULL, follows the ack byte, or
+ * comes before it if it is a part of the command's data (`ack_last`). The framings cut what is
+ * readable (class, command and data) and what is writable; NULL: in one piece.
  * Returns the ack byte, or a negative error: -ETIMEDOUT, -EPROTO, -ENOTSUP (no control queue),
  * -ENOSPC.
  */
@@ -175,6 +179,7 @@ struct drv_net_cmd {
 	uint32_t out_len;
 	void *in;
 	uint32_t in_len;
+	bool ack_last;
 	const struct drv_framing *framing;
 	const struct drv_framing *in_framing;
 };

@@ -14,6 +14,7 @@ static uint32_t build(struct drv_net *n, const struct drv_net_cmd *cmd, struct d
 	struct drv_net_buf *out = &n->ctrl_out.buf[0], *in = &n->ctrl_in.buf[0];
 	struct virtio_net_ctrl_hdr hdr = {cmd->class, cmd->command};
 	const uint8_t no_ack = DRV_NET_NO_ACK;
+	uint32_t ack_at = cmd->ack_last ? cmd->in_len : 0;
 	struct drv_mem *mem = n->dev->mem;
 	uint32_t n_out, n_in;
 
@@ -24,7 +25,7 @@ static uint32_t build(struct drv_net *n, const struct drv_net_cmd *cmd, struct d
 	drv_net_buf_write(out, mem, 0, &hdr, sizeof(hdr));
 	if (cmd->out_len)
 		drv_net_buf_write(out, mem, sizeof(hdr), cmd->out, cmd->out_len);
-	drv_net_buf_write(in, mem, 0, &no_ack, 1);
+	drv_net_buf_write(in, mem, ack_at, &no_ack, 1);
 	out->sum = drv_net_buf_sum(out, mem);
 	return n_out + n_in;
 }
@@ -40,6 +41,7 @@ static int broken(struct drv_net *n, const char *why)
 static int finish(struct drv_net *n, const struct drv_net_cmd *cmd, uint32_t used)
 {
 	const struct drv_net_buf *out = &n->ctrl_out.buf[0], *in = &n->ctrl_in.buf[0];
+	uint32_t ack_at = cmd->ack_last ? cmd->in_len : 0;
 	struct drv_mem *mem = n->dev->mem;
 	uint8_t ack;
 
@@ -47,11 +49,11 @@ static int finish(struct drv_net *n, const struct drv_net_cmd *cmd, uint32_t use
 		return broken(n, "a command was changed");
 	if (!drv_net_buf_intact(in, mem) || used > in->len)
 		return broken(n, "bytes around the answer to a command were written to");
-	drv_net_buf_read(in, mem, 0, &ack, 1);
+	drv_net_buf_read(in, mem, ack_at, &ack, 1);
 	if (used == 0 || (ack != VIRTIO_NET_OK && ack != VIRTIO_NET_ERR))
 		return broken(n, "no ack byte");
 	if (cmd->in_len)
-		drv_net_buf_read(in, mem, 1, cmd->in, cmd->in_len);
+		drv_net_buf_read(in, mem, !ack_at, cmd->in, cmd->in_len);
 	return ack;
 }
 
@@ -221,7 +223,8 @@ int drv_net_coal_get(struct drv_net *n, uint16_t queue, uint32_t *max_packets, u
 				      .out = out,
 				      .out_len = sizeof(out),
 				      .in = in,
-				      .in_len = sizeof(in)};
+				      .in_len = sizeof(in),
+				      .ack_last = true};
 	int r;
 
 	put16(put16(out, queue), 0);
