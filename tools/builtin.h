@@ -49,6 +49,7 @@ struct fault {
 /* What a model wants of the port under it. */
 struct port_want {
 	unsigned pairs; /* queue pairs */
+	unsigned mtu;	/* 0: as the port likes */
 };
 
 /* What stands under a device; NULL: the model has none of this kind. */

@@ -113,6 +113,7 @@ static void net_port(const struct part *parts, struct port_want *want)
 	const struct net_opts *o = parts[LEAF_MODEL].opts;
 
 	want->pairs = o->pairs;
+	want->mtu = o->mtu;
 }
 
 static int net_create(const struct part *parts, const struct vio_device_env *env,

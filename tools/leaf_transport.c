@@ -13,6 +13,7 @@
 
 #include <viodm/pci.h>
 
+#include "fd_name.h"
 #include "leaves.h"
 #include "mode.h"
 
@@ -130,15 +131,11 @@ static int set_socket(const struct vhost_user_opts *o, struct vio_config_device 
 		      struct fault *fault)
 {
 	struct sockaddr_un addr;
-	unsigned long fd;
 
 	device->socket_fd = -1;
-	if (strncmp(o->socket, "fd:", 3) == 0) {
-		if (!parse_number(o->socket + 3, INT_MAX, &fd) || fd < 3)
-			return refuse(fault, "socket", o->socket,
-				      "is no descriptor: fd:N with N from 3 (for a file of that "
-				      "name write ./fd:...)");
-		device->socket_fd = (int)fd;
+	if (fd_name_is(o->socket)) {
+		if (!fd_name_parse(o->socket, &device->socket_fd))
+			return refuse(fault, "socket", o->socket, FD_NAME_REFUSED);
 		return 0;
 	}
 	if (strlen(o->socket) >= sizeof(addr.sun_path))

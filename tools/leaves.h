@@ -35,4 +35,11 @@ extern const struct leaf leaf_null;
 extern const struct leaf leaf_port_loop;
 extern const struct leaf leaf_port_null;
 
+/* leaf_port_socket.c */
+extern const struct leaf leaf_port_stream;
+extern const struct leaf leaf_port_dgram;
+
+/* leaf_port_user.c */
+extern const struct leaf leaf_port_user;
+
 #endif

@@ -47,6 +47,9 @@ struct vio_port_user_config {
  */
 VIO_EXPORT int vio_port_user_open(const struct vio_port_user_config *cfg, struct vio_port **out);
 
+/* Would it be -EINVAL? Opens nothing. 0 or -EINVAL. */
+VIO_EXPORT int vio_port_user_check(const struct vio_port_user_config *cfg);
+
 struct vio_port_user_counts {
 	uint64_t dropped; /* frames for which the device had no room for too long */
 	uint64_t refused; /* frames dropped because max_sockets were open */

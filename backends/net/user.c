@@ -267,13 +267,27 @@ static int user_forwards(struct user_port *up, const char *const *text)
 	return 0;
 }
 
-static int user_check(const struct vio_port_user_config *cfg)
+static int user_check(const struct vio_port_user_config *cfg, struct user_net *net)
 {
+	struct user_forward f;
 	unsigned min = cfg->ipv6 ? MTU_MIN_6 : MTU_MIN;
 
 	if (cfg->mtu && (cfg->mtu < min || cfg->mtu > MTU_MAX))
 		return -EINVAL;
-	return cfg->hostname && strlen(cfg->hostname) > HOSTNAME_MAX ? -EINVAL : 0;
+	if (cfg->hostname && strlen(cfg->hostname) > HOSTNAME_MAX)
+		return -EINVAL;
+	for (const char *const *text = cfg->hostfwd; text && *text; text++) {
+		if (user_forward_parse(&f, *text) < 0)
+			return -EINVAL;
+	}
+	return user_net_parse(net, cfg);
+}
+
+int vio_port_user_check(const struct vio_port_user_config *cfg)
+{
+	struct user_net net;
+
+	return user_check(cfg, &net);
 }
 
 static int user_start(struct user_port *up, const struct vio_port_user_config *cfg)
@@ -282,9 +296,7 @@ static int user_start(struct user_port *up, const struct vio_port_user_config *c
 	struct user_net net;
 	int r;
 
-	r = user_check(cfg);
-	if (r == 0)
-		r = user_net_parse(&net, cfg);
+	r = user_check(cfg, &net);
 	if (r < 0)
 		return r;
 	sc.restricted = cfg->restricted;

@@ -36,11 +36,12 @@ static void refused(const char *text, const char *want)
 	vio_config_destroy(cfg);
 }
 
-#define PORTS "loop"
+#define PORTS "user, stream, dgram, loop"
 #define KEYS                                                                                       \
 	"transport, backend, port, mac, queue-pairs, queue-size, mtu, speed, offloads, "           \
 	"mrg-rxbuf, vectors, socket, socket-mode, socket-owner, socket-group, sealed-memory, "     \
-	"iothreads, generate"
+	"iothreads, network, host, dns, dhcp-start, ipv6, ipv6-network, hostname, restricted, "    \
+	"forward, max-sockets, connect, listen, reconnect-ms, local, remote, generate"
 #define LOOP "[net n]\nport = loop\n" /* lines 1 and 2 */
 
 static void test_refused(void)
@@ -66,6 +67,54 @@ static void test_refused(void)
 	refused(LOOP "generate = 64\n",
 		"t.ini:3: [net n] generate: belongs to port = null; this section has port = loop");
 	refused(LOOP "image = x\n", "t.ini:3: [net n] unknown key \"image\" (known: " KEYS ")");
+}
+
+#define USER   "[net n]\nport = user\n"
+#define STREAM "[net n]\nport = stream\n"
+#define DGRAM  "[net n]\nport = dgram\n"
+
+static void test_user_refused(void)
+{
+	refused(USER "queue-pairs = 2\n",
+		"t.ini:3: [net n] queue-pairs: 2 is more than port = user can do (1..1)");
+	refused(USER "network = 10.0.2.0/28\n",
+		"t.ini:3: [net n] network: \"10.0.2.0/28\" is no IPv4 network with a prefix length "
+		"of 27 at most, like 10.0.2.0/24");
+	refused(USER "ipv6-network = fec0::/63\n", "t.ini:3: [net n] ipv6-network: \"fec0::/63\" "
+						   "is no IPv6 network with prefix length "
+						   "64, like fec0::/64");
+	refused(USER "ipv6 = on\nmtu = 1279\n",
+		"t.ini:4: [net n] mtu: \"1279\" is not what port = user with ipv6 = on can do "
+		"(1280..65521)");
+	refused(USER "mtu = 65535\n", "t.ini:3: [net n] mtu: \"65535\" is not what port = user can "
+				      "do (68..65521)");
+	refused(USER "host = 10.0.3.2\n",
+		"t.ini:1: [net n] host, dns and dhcp-start are not three addresses of the network "
+		"10.0.2.0/24");
+	refused(USER "forward = tcp::1-:22, tcp:22\n",
+		"t.ini:3: [net n] forward: \"tcp:22\" is not like tcp:127.0.0.1:2222-:22");
+	refused(USER "forward = ,\n", "t.ini:3: [net n] forward: \",\" has no name of a port");
+}
+
+static void test_socket_refused(void)
+{
+	refused(STREAM, "t.ini:1: [net n] port = stream needs `connect` or `listen`");
+	refused(STREAM "connect = a\nlisten = b\n",
+		"t.ini:4: [net n] listen: \"b\" goes without `connect`: one of them makes the "
+		"connection");
+	refused(STREAM "connect = fd:x\n",
+		"t.ini:3: [net n] connect: \"fd:x\" is no descriptor: fd:N with N from 3 (for a "
+		"file of that name write ./fd:...)");
+	refused(DGRAM, "t.ini:1: [net n] local: required with port = dgram (path)");
+	refused(DGRAM "local = a\n",
+		"t.ini:3: [net n] local: \"a\" needs `remote`, where frames go to");
+	refused(DGRAM "local = fd:5\nremote = b\n",
+		"t.ini:4: [net n] remote: \"b\" has no place beside a descriptor, which is "
+		"connected");
+	refused(DGRAM "local = a\nremote = fd:5\n", "t.ini:4: [net n] remote: \"fd:5\" is no path; "
+						    "a connected socket goes to `local`");
+	refused(DGRAM "queue-pairs = 2\nlocal = a\nremote = b\n",
+		"t.ini:3: [net n] queue-pairs: 2 is more than port = dgram can do (1..1)");
 }
 
 /* ---- devices --------------------------------------------------------------------------------- */
@@ -186,6 +235,55 @@ static void test_null(void)
 	stand_fini(&s);
 }
 
+/* What cannot be made says why. */
+static void test_open_failed(void)
+{
+	struct vio_config_env env = {0};
+	struct vio_assembly *devices;
+	struct vio_config *cfg;
+	int r;
+
+	cfg = checked(STREAM "connect = /nonexistent/x\nreconnect-ms = 0\n", &r);
+	MUST(r);
+	MUST(vio_loop_manual_create((struct vio_loop **)&env.loop));
+	CU_ASSERT_EQUAL(vio_assembly_create(cfg, &env, &devices), -ENOENT);
+	CU_ASSERT_STRING_EQUAL(
+		vio_config_error(cfg),
+		"t.ini:1: [net n] the port cannot be made: No such file or directory "
+		"(nobody listens there)");
+	vio_loop_destroy(env.loop);
+	vio_config_destroy(cfg);
+}
+
+static void test_user(void)
+{
+	struct vio_net_state state;
+	struct stand s;
+
+	stand_init(&s,
+		   USER "mtu = 4000\nnetwork = 10.9.8.0/24\nhost = 10.9.8.1\nhostname = g\n"
+			"forward = tcp:127.83.12.5:34571-:22 udp:127.83.12.5:34571-10.9.8.20:9\n");
+	CU_ASSERT_STRING_EQUAL(vio_config_device(s.cfg, 0)->port, "user");
+	vio_net_get_state(s.dev, &state);
+	CU_ASSERT_EQUAL(state.mtu, 4000);
+	stand_fini(&s);
+}
+
+static void test_sockets(void)
+{
+	struct stand s, t;
+
+	stand_init(&s, STREAM "listen = stream.sock\n");
+	CU_ASSERT_FALSE(vio_net_link(s.dev)); /* nobody is there */
+	stand_init(&t, STREAM "connect = stream.sock\nreconnect-ms = 0\n");
+	CU_ASSERT_TRUE(vio_net_link(t.dev));
+	stand_fini(&t);
+	stand_fini(&s);
+	stand_init(&s, DGRAM "local = d1.sock\nremote = d2.sock\n");
+	CU_ASSERT_TRUE(vio_net_link(s.dev));
+	stand_fini(&s);
+}
+
 static void test_print(void)
 {
 	char *text = NULL;
@@ -209,6 +307,11 @@ static void test_print(void)
 
 static CU_TestInfo tests[] = {
 	{"what is refused", test_refused},
+	{"what is refused of port = user", test_user_refused},
+	{"what is refused of sockets", test_socket_refused},
+	{"a port that cannot be made", test_open_failed},
+	{"port = user", test_user},
+	{"port = stream, port = dgram", test_sockets},
 	{"a card without options", test_default},
 	{"a card with all options", test_options},
 	{"queue size", test_queue_size},
