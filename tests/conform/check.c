@@ -11,8 +11,8 @@
 
 #include "result.h"
 
-static void note_failure(struct run *r, const char *row, const char *expected, const char *seen,
-			 va_list args)
+static __attribute__((format(printf, 4, 0))) void
+note_failure(struct run *r, const char *row, const char *expected, const char *seen, va_list args)
 {
 	struct result *res = r->result;
 	struct failure *f;
