@@ -44,7 +44,7 @@ none='-'
 check core core "$none"
 check transports 'core|transports' "$none"
 check devices 'core|devices' "$none"
-check backends 'core|backends' 'event2/.*|liburing\.h|libaio\.h|slirp/libslirp\.h|arpa/inet\.h|netinet/in\.h'
+check backends 'core|backends' 'event2/.*|liburing\.h|libaio\.h|pcap/pcap\.h|slirp/libslirp\.h|arpa/inet\.h|netinet/in\.h'
 
 # libevent in one file only; so that another loop can take its place
 while read -r file; do
@@ -54,13 +54,13 @@ while read -r file; do
 	esac
 done < <(grep -rlE '#include *<event' --include='*.[ch]' .)
 
-# io_uring, libaio and libslirp stay in backends/ (benches drive their own)
+# io_uring, libaio, libpcap and libslirp stay in backends/ (benches drive their own)
 while read -r file; do
 	case $file in
 	./backends/* | ./tests/*) ;;
-	*) complain "$file includes liburing, libaio or libslirp" ;;
+	*) complain "$file includes liburing, libaio, libpcap or libslirp" ;;
 	esac
-done < <(grep -rlE '#include *<(liburing|libaio|slirp)' --include='*.[ch]' .)
+done < <(grep -rlE '#include *<(liburing|libaio|pcap|slirp)' --include='*.[ch]' .)
 
 # the ring, the cursor and the memory map know nothing above them
 for file in core/queue.[ch] core/iov.[ch] core/mem.[ch]; do

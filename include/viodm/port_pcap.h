@@ -1,0 +1,1 @@
+../../backends/net/port_pcap.h
