@@ -192,7 +192,8 @@ VIO_EXPORT void vio_port_select(struct vio_port_queue *pq, bool on);
 
 /*
  * From here on the port brings frames with these GUEST_... offloads only; a port that would bring
- * others completes checksums and cuts segments itself. 0 or -errno.
+ * others cuts segments itself. Checksums it may complete or not: a device whose driver does not
+ * take incomplete ones does it on the way. 0 or -errno.
  */
 VIO_EXPORT int vio_port_set_offloads(struct vio_port *port, uint64_t offloads);
 

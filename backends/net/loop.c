@@ -3,6 +3,7 @@
 #include <viodm/ports.h>
 
 #include <errno.h>
+#include <linux/virtio_net.h>
 #include <stdlib.h>
 
 #define PAIRS 256u
@@ -25,13 +26,14 @@ static struct loop_queue *to_queue(struct vio_port_queue *pq)
 }
 
 /*
- * No offloads: what came back would have to suit the driver's receive side, and a driver may accept
- * fewer of them there.
+ * No segments: what comes back would have to be cut for a driver that sends them but does not take
+ * them.
  */
 static int loop_info(struct vio_port *port, struct vio_port_info *info)
 {
 	(void)port;
 	*info = (struct vio_port_info){
+		.offloads = 1ULL << VIRTIO_NET_F_CSUM | 1ULL << VIRTIO_NET_F_GUEST_CSUM,
 		.max_pairs = PAIRS,
 		.link_up = true,
 		.speed = UINT32_MAX,

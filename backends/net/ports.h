@@ -42,7 +42,7 @@ VIO_EXPORT void vio_port_null_count(struct vio_port *port, struct vio_port_null_
 
 /*
  * loop: what a pair sends comes back to it. Frames wait with their sender until the device has room
- * for them: none is lost. Up to 256 pairs.
+ * for them: none is lost. Checksums may be incomplete, and come back so. Up to 256 pairs.
  */
 VIO_EXPORT int vio_port_loop_open(struct vio_port **out);
 

@@ -285,6 +285,35 @@ static void test_loop_backpressure(void)
 	vio_loop_destroy(loop);
 }
 
+/* What is left to do with a frame comes back with it. */
+static void test_loop_header(void)
+{
+	const struct vio_frame_hdr hdr = {.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+					  .hdr_len = htole16(42),
+					  .csum_start = htole16(34),
+					  .csum_offset = htole16(6)};
+	uint8_t data[80] = {1};
+	struct iovec iov = {data, sizeof(data)};
+	struct vio_frame f = {hdr, &iov, 1, sizeof(data)};
+	struct vio_port_info info;
+	struct port_user *u;
+	struct vio_port *port;
+	struct vio_loop *loop;
+
+	MUST(vio_loop_manual_create(&loop));
+	MUST(vio_port_loop_open(&port));
+	CU_ASSERT_EQUAL(vio_port_info(port, &info), 0);
+	CU_ASSERT_EQUAL(info.offloads, 1 << VIRTIO_NET_F_CSUM | 1 << VIRTIO_NET_F_GUEST_CSUM);
+	u = user_attach(port, loop, 0);
+	user_receive(u, 1);
+	CU_ASSERT_EQUAL(vio_port_send(u->pq, &f, 1), 1);
+	CU_ASSERT_EQUAL_FATAL(u->n, 1);
+	CU_ASSERT_EQUAL(memcmp(&u->got[0].hdr, &hdr, sizeof(hdr)), 0);
+	user_detach(u);
+	vio_port_close(port);
+	vio_loop_destroy(loop);
+}
+
 /* Pairs do not mix. */
 static void test_loop_pairs(void)
 {
@@ -342,6 +371,7 @@ static CU_TestInfo tests[] = {
 	{"null: off, not selected", test_null_off},
 	{"loop: everything comes back", test_loop_returns},
 	{"loop: backpressure", test_loop_backpressure},
+	{"loop: header", test_loop_header},
 	{"loop: pairs", test_loop_pairs},
 	{"a pair too many", test_pairs_limit},
 	CU_TEST_INFO_NULL,
