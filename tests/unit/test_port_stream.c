@@ -641,6 +641,36 @@ static void send_slowly(size_t step)
 	fix_close(&f);
 }
 
+/* A frame that is on its way in part arrives, also when the next queue never sends. */
+static void test_rest_without_sends(void)
+{
+	static struct reader r;
+	static struct frames s;
+	struct fix f;
+	unsigned sent = 0, took;
+
+	memset(&r, 0, sizeof(r));
+	r.max = 1500;
+	fix_open(&f);
+	do {
+		frames_fill(&s, sent, 64, 1500);
+		took = vio_port_send(f.u->pq, s.f, 64);
+		sent += took;
+	} while (took == 64 && sent < 100000);
+	user_detach(f.u);
+	fix_attach(&f);
+	for (unsigned i = 0; i < 100000 && r.frames < sent && !r.bad; i++) {
+		reader_read(&r, f.peer, 65536);
+		vio_loop_manual_run(f.loop, 0);
+	}
+	CU_ASSERT_EQUAL(r.frames, sent);
+	CU_ASSERT_EQUAL(r.have, 0);
+	CU_ASSERT_FALSE(r.bad);
+	user_settle(f.u);
+	CU_ASSERT_EQUAL(f.u->n_writable, 0); /* that was the last queue's */
+	fix_close(&f);
+}
+
 static void test_send_slowly(void)
 {
 	static const size_t steps[] = {7, 61, 509, 4099, 100000};
@@ -842,6 +872,7 @@ static CU_TestInfo tests[] = {
 	{"a client connects again", test_client_reconnects},
 	{"a server without descriptors", test_no_descriptors},
 	{"a slow peer: nothing is lost", test_send_slowly},
+	{"the rest of a frame", test_rest_without_sends},
 	{"frames that cannot be sent", test_send_unfit},
 	{"frames of many pieces", test_send_many_pieces},
 	{"the peer goes away during a send", test_close_during_send},

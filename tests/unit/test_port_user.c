@@ -556,6 +556,41 @@ static void test_tcp_out(void)
 	CU_ASSERT_EQUAL(count_fds(), before);
 }
 
+/*
+ * Data that the guest does not acknowledge comes again, for which time must pass in the port; and
+ * when its window is full the loop sleeps, although there is more to read.
+ */
+static void test_tcp_unanswered(void)
+{
+	static const char data[200000];
+	struct vio_port_user_config cfg = {0};
+	unsigned port, busy = 0;
+	const uint8_t *tcp;
+	struct fix f;
+	int listener, fd;
+	uint32_t ack;
+
+	fix_open(&f, &cfg);
+	listener = host_socket(SOCK_STREAM, &port);
+	send_arp(&f, 1, HOST);
+	fd = guest_connect(&f, listener, port, 4000, &ack);
+	CU_ASSERT_EQUAL(send(fd, "first", 5, MSG_NOSIGNAL), 5);
+	for (unsigned i = 0; i < 2; i++) {
+		tcp = wait_tcp(&f, 4000, ACK | PSH);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(tcp);
+		CU_ASSERT_EQUAL(get32(tcp + 4), ack);
+	}
+	while (send(fd, data, sizeof(data), MSG_NOSIGNAL | MSG_DONTWAIT) > 0)
+		user_settle(f.u);
+	user_drop(f.u);
+	for (unsigned i = 0; i < 50; i++)
+		busy += (unsigned)vio_loop_manual_run(f.loop, 2);
+	CU_ASSERT(busy < 10); /* timers only */
+	close(listener);
+	close(fd);
+	fix_close(&f);
+}
+
 static void test_tcp_in(void)
 {
 	unsigned before = count_fds(), port = free_port(SOCK_STREAM), from;
@@ -688,6 +723,34 @@ static void test_max_sockets(void)
 	vio_port_user_count(f.port, &counts);
 	CU_ASSERT(counts.sockets < 5);
 	close(listener);
+	fix_close(&f);
+	CU_ASSERT_EQUAL(count_fds(), before);
+}
+
+/* Whoever connects to a forward beyond that waits. */
+static void test_max_sockets_in(void)
+{
+	unsigned before = count_fds(), port = free_port(SOCK_STREAM), open;
+	char text[64];
+	const char *forwards[] = {text, NULL};
+	struct vio_port_user_config cfg = {.hostfwd = forwards, .max_sockets = 3};
+	struct vio_port_user_counts counts;
+	struct fix f;
+	int fd[6];
+
+	snprintf(text, sizeof(text), "tcp:127.0.0.1:%u-:22", port);
+	fix_open(&f, &cfg);
+	send_arp(&f, 1, HOST);
+	open = count_fds();
+	for (unsigned i = 0; i < 6; i++) {
+		fd[i] = host_connect(port);
+		user_settle(f.u);
+	}
+	vio_port_user_count(f.port, &counts);
+	CU_ASSERT_EQUAL(counts.sockets, 3);
+	CU_ASSERT_EQUAL(count_fds(), open + 6 + 3);
+	for (unsigned i = 0; i < 6; i++)
+		close(fd[i]);
 	fix_close(&f);
 	CU_ASSERT_EQUAL(count_fds(), before);
 }
@@ -842,10 +905,12 @@ static CU_TestInfo tests[] = {
 	{"IPv6: router advertisement", test_ipv6},
 	{"UDP out and back", test_udp},
 	{"TCP out", test_tcp_out},
+	{"TCP without an answer", test_tcp_unanswered},
 	{"TCP in, through a forward", test_tcp_in},
 	{"restricted", test_restricted},
 	{"no room: frames wait, to a bound", test_no_room},
 	{"no more sockets than allowed", test_max_sockets},
+	{"... nor through a forward", test_max_sockets_in},
 	{"no signal", test_no_signal},
 	{"nonsense", test_nonsense},
 	{"on each kind of loop", test_each_loop},
