@@ -126,21 +126,28 @@ static struct vio_inflight *area_at(const struct vio_vhost_user *vu, uint16_t i)
 
 /*
  * A ring smaller than its area is fine: QEMU asks for areas of the largest size, before the driver
- * (firmware, for one) chooses a smaller one.
+ * (firmware, for one) chooses a smaller one. A larger one goes untracked: with QEMU's virtio-mmio a
+ * driver may choose a size beyond the one that QEMU asked areas for.
  */
 int vhu_inflight_give(struct vio_vhost_user *vu, const struct vhu_ring *r)
 {
-	struct vio_inflight *area;
+	struct vio_inflight *area = NULL;
+	size_t len = 0;
 
 	if (r->index >= vu->inflight.n_queues)
 		return 0;
-	area = area_at(vu, r->index);
-	if (r->size > vu->inflight.queue_size)
-		return vhu_bad(vu, "ring is larger than its in-flight area");
-	if (vio_inflight_prepare(area, (uint16_t)r->size) < 0)
-		return vhu_bad(vu, "in-flight area is of another version or ring size");
-	if (vio_device_queue_set_inflight(vu->base.dev, r->index, area,
-					  area_bytes(vu->inflight.queue_size)) < 0)
+	if (r->size <= vu->inflight.queue_size) {
+		area = area_at(vu, r->index);
+		len = area_bytes(vu->inflight.queue_size);
+		if (vio_inflight_prepare(area, (uint16_t)r->size) < 0)
+			return vhu_bad(vu, "in-flight area is of another version or ring size");
+	} else {
+		vio_log(vu->log, VIO_LOG_INFO,
+			"%s: ring %u of %u entries is larger than its in-flight area of %u: what "
+			"is in flight is lost if this server dies",
+			vio_device_name(vu->base.dev), r->index, r->size, vu->inflight.queue_size);
+	}
+	if (vio_device_queue_set_inflight(vu->base.dev, r->index, area, len) < 0)
 		return vhu_bad(vu, "ring cannot be stopped at present");
 	return 0;
 }
