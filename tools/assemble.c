@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <viodm/backend.h>
+#include <viodm/port_pcap.h>
 
 #include "config_internal.h"
 
@@ -80,16 +81,33 @@ static int open_storage(const struct object *o, const struct vio_log *log, struc
 	return engine->leaf->engine.open(engine->opts, &access, log, out);
 }
 
+/* Puts a recorder before the port. On failure the port stays as it is. */
+static int record(struct vio_port **port, const struct port_want *want, const char **hint)
+{
+	const struct vio_port_pcap_config cfg = {.path = want->capture, .snaplen = want->snaplen};
+	struct vio_port *recorder;
+	int r = vio_port_pcap_open(*port, &cfg, &recorder);
+
+	if (r) {
+		*hint = " (the file of `capture`)";
+		return r;
+	}
+	*port = recorder;
+	return 0;
+}
+
 static int open_port(const struct object *o, const struct vio_log *log, struct vio_port **out,
 		     const char **hint)
 {
 	const struct part *port = &o->parts[LEAF_PORT];
 	struct port_want want = {0};
+	int r;
 
 	if (!port->leaf)
 		return 0;
 	o->parts[LEAF_MODEL].leaf->model.port(o->parts, &want);
-	return port->leaf->port.open(port->opts, &want, log, out, hint);
+	r = port->leaf->port.open(port->opts, &want, log, out, hint);
+	return r || !want.capture ? r : record(out, &want, hint);
 }
 
 static int create_backend(const struct vio_assembly *a, const struct object *o,

@@ -16,8 +16,10 @@ static const struct leaf *const engines[] = {
 	&leaf_sync, &leaf_memory,   &leaf_null,
 };
 
-static const struct leaf *const ports[] = {&leaf_port_user, &leaf_port_stream, &leaf_port_dgram,
-					   &leaf_port_loop, &leaf_port_null};
+static const struct leaf *const ports[] = {
+	&leaf_port_tap,	  &leaf_port_macvtap, &leaf_port_user, &leaf_port_stream,
+	&leaf_port_dgram, &leaf_port_loop,    &leaf_port_null,
+};
 
 const struct leaf_set builtin_leaves[LEAF_KINDS] = {
 	[LEAF_MODEL] = {.leaves = models, .n = VIO_ARRAY_LEN(models)},

@@ -48,8 +48,10 @@ struct fault {
 
 /* What a model wants of the port under it. */
 struct port_want {
-	unsigned pairs; /* queue pairs */
-	unsigned mtu;	/* 0: as the port likes */
+	unsigned pairs;	     /* queue pairs */
+	unsigned mtu;	     /* 0: as the port likes */
+	const char *capture; /* file to record all frames to; NULL: none */
+	unsigned snaplen;    /* bytes of each to record; 0: all */
 };
 
 /* What stands under a device; NULL: the model has none of this kind. */

@@ -18,6 +18,8 @@ struct net_opts {
 	unsigned speed;
 	bool offloads;
 	bool mrg_rxbuf;
+	char *capture;
+	unsigned snaplen;
 };
 
 static const struct vio_opt net_opts[] = {
@@ -70,6 +72,18 @@ static const struct vio_opt net_opts[] = {
 	 .offset = offsetof(struct net_opts, mrg_rxbuf),
 	 .def = "on",
 	 .help = "offer to spread a frame over several of the driver's buffers"},
+	{.name = "capture",
+	 .type = VIO_OPT_PATH,
+	 .offset = offsetof(struct net_opts, capture),
+	 .help = "file to record all frames to, for tcpdump and wireshark; it is replaced"},
+	{.name = "capture-snaplen",
+	 .type = VIO_OPT_UINT,
+	 .offset = offsetof(struct net_opts, snaplen),
+	 .def = "all",
+	 .min = 14,
+	 .max = VIO_FRAME_MAX,
+	 .word = "all",
+	 .help = "bytes of each frame to record"},
 };
 
 #define BIT(n) (UINT64_C(1) << (n))
@@ -100,6 +114,17 @@ static unsigned queue_size(const struct part *parts)
 		       : 256;
 }
 
+static int net_check(const struct part *parts, struct fault *fault)
+{
+	const struct net_opts *o = parts[LEAF_MODEL].opts;
+
+	if (o->capture || o->snaplen == 0)
+		return 0;
+	fault->key = "capture-snaplen";
+	snprintf(fault->text, sizeof(fault->text), "%u, but there is no `capture`", o->snaplen);
+	return -EINVAL;
+}
+
 static void net_show(const struct part *parts, FILE *out)
 {
 	const struct net_opts *o = parts[LEAF_MODEL].opts;
@@ -114,6 +139,8 @@ static void net_port(const struct part *parts, struct port_want *want)
 
 	want->pairs = o->pairs;
 	want->mtu = o->mtu;
+	want->capture = o->capture;
+	want->snaplen = o->snaplen;
 }
 
 static int net_create(const struct part *parts, const struct vio_device_env *env,
@@ -145,5 +172,5 @@ const struct leaf leaf_net = {
 	.n_opts = VIO_ARRAY_LEN(net_opts),
 	.opts_size = sizeof(struct net_opts),
 	.needs = LEAF_BIT(LEAF_TRANSPORT) | LEAF_BIT(LEAF_BACKEND) | LEAF_BIT(LEAF_PORT),
-	.model = {.show = net_show, .port = net_port, .create = net_create},
+	.model = {.check = net_check, .show = net_show, .port = net_port, .create = net_create},
 };

@@ -35,6 +35,10 @@ extern const struct leaf leaf_null;
 extern const struct leaf leaf_port_loop;
 extern const struct leaf leaf_port_null;
 
+/* leaf_port_tap.c */
+extern const struct leaf leaf_port_tap;
+extern const struct leaf leaf_port_macvtap;
+
 /* leaf_port_socket.c */
 extern const struct leaf leaf_port_stream;
 extern const struct leaf leaf_port_dgram;

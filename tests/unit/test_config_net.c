@@ -36,12 +36,13 @@ static void refused(const char *text, const char *want)
 	vio_config_destroy(cfg);
 }
 
-#define PORTS "user, stream, dgram, loop"
+#define PORTS "tap, macvtap, user, stream, dgram, loop"
 #define KEYS                                                                                       \
 	"transport, backend, port, mac, queue-pairs, queue-size, mtu, speed, offloads, "           \
-	"mrg-rxbuf, vectors, socket, socket-mode, socket-owner, socket-group, sealed-memory, "     \
-	"iothreads, network, host, dns, dhcp-start, ipv6, ipv6-network, hostname, restricted, "    \
-	"forward, max-sockets, connect, listen, reconnect-ms, local, remote, generate"
+	"mrg-rxbuf, capture, capture-snaplen, vectors, socket, socket-mode, socket-owner, "        \
+	"socket-group, sealed-memory, iothreads, interface, fds, network, host, dns, dhcp-start, " \
+	"ipv6, ipv6-network, hostname, restricted, forward, max-sockets, connect, listen, "        \
+	"reconnect-ms, local, remote, generate"
 #define LOOP "[net n]\nport = loop\n" /* lines 1 and 2 */
 
 static void test_refused(void)
@@ -64,6 +65,8 @@ static void test_refused(void)
 					   "two (power of two 2..1024, or auto)");
 	refused("[net n]\nport = null\ngenerate = 59\n",
 		"t.ini:3: [net n] generate: \"59\" is out of range (number 60..65549, or none)");
+	refused(LOOP "capture-snaplen = 64\n",
+		"t.ini:3: [net n] capture-snaplen: 64, but there is no `capture`");
 	refused(LOOP "generate = 64\n",
 		"t.ini:3: [net n] generate: belongs to port = null; this section has port = loop");
 	refused(LOOP "image = x\n", "t.ini:3: [net n] unknown key \"image\" (known: " KEYS ")");
@@ -115,6 +118,23 @@ static void test_socket_refused(void)
 						    "a connected socket goes to `local`");
 	refused(DGRAM "queue-pairs = 2\nlocal = a\nremote = b\n",
 		"t.ini:3: [net n] queue-pairs: 2 is more than port = dgram can do (1..1)");
+}
+
+#define TAP "[net n]\nport = tap\n"
+
+static void test_tap_refused(void)
+{
+	refused(TAP "interface = abcdefghijklmnop\n",
+		"t.ini:3: [net n] interface: \"abcdefghijklmnop\" is no name of an interface (15 "
+		"bytes at most)");
+	refused(TAP "interface = t0\nfds = fd:5\n",
+		"t.ini:4: [net n] fds: \"fd:5\" has no place beside `interface`");
+	refused(TAP "fds = fd:5 7\n",
+		"t.ini:3: [net n] fds: \"fd:5 7\" is not like fd:5 fd:6, with numbers from 3");
+	refused(TAP "fds = fd:5 fd:6\n",
+		"t.ini:3: [net n] fds: 2, but queue-pairs = 1: one for each pair");
+	refused("[net n]\nport = macvtap\n",
+		"t.ini:1: [net n] port = macvtap needs `interface` or `fds`");
 }
 
 /* ---- devices --------------------------------------------------------------------------------- */
@@ -235,24 +255,52 @@ static void test_null(void)
 	stand_fini(&s);
 }
 
-/* What cannot be made says why. */
-static void test_open_failed(void)
+static void expect_failure(const char *text, int want, const char *error)
 {
 	struct vio_config_env env = {0};
 	struct vio_assembly *devices;
 	struct vio_config *cfg;
 	int r;
 
-	cfg = checked(STREAM "connect = /nonexistent/x\nreconnect-ms = 0\n", &r);
+	cfg = checked(text, &r);
 	MUST(r);
-	MUST(vio_loop_manual_create((struct vio_loop **)&env.loop));
-	CU_ASSERT_EQUAL(vio_assembly_create(cfg, &env, &devices), -ENOENT);
-	CU_ASSERT_STRING_EQUAL(
-		vio_config_error(cfg),
-		"t.ini:1: [net n] the port cannot be made: No such file or directory "
-		"(nobody listens there)");
+	MUST(vio_loop_manual_create(&env.loop));
+	CU_ASSERT_EQUAL(vio_assembly_create(cfg, &env, &devices), want);
+	CU_ASSERT_STRING_EQUAL(vio_config_error(cfg), error);
+	if (strcmp(vio_config_error(cfg), error) != 0)
+		printf("\n  got:  %s\n  want: %s\n", vio_config_error(cfg), error);
 	vio_loop_destroy(env.loop);
 	vio_config_destroy(cfg);
+}
+
+/* What cannot be made says why. */
+static void test_open_failed(void)
+{
+	expect_failure(STREAM "connect = /nonexistent/x\nreconnect-ms = 0\n", -ENOENT,
+		       "t.ini:1: [net n] the port cannot be made: No such file or directory "
+		       "(nobody listens there)");
+	expect_failure(LOOP "capture = /nonexistent/x\n", -ENOENT,
+		       "t.ini:1: [net n] the port cannot be made: No such file or directory (the "
+		       "file of `capture`)");
+	expect_failure("[net n]\nport = macvtap\ninterface = none0\n", -ENODEV,
+		       "t.ini:1: [net n] the port cannot be made: No such device (no such "
+		       "interface, or no /dev/tapN for it: ip link add link ... type macvtap)");
+}
+
+static void test_capture(void)
+{
+	uint32_t magic = 0;
+	struct stand s;
+	FILE *f;
+
+	stand_init(&s, LOOP "capture = net.pcap\ncapture-snaplen = 64\n");
+	stand_fini(&s);
+	f = fopen("net.pcap", "re");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+	CU_ASSERT_EQUAL(fread(&magic, sizeof(magic), 1, f), 1);
+	CU_ASSERT_EQUAL(magic, 0xa1b23c4d); /* pcap with nanoseconds */
+	fclose(f);
+	remove("net.pcap");
 }
 
 static void test_user(void)
@@ -308,8 +356,10 @@ static void test_print(void)
 static CU_TestInfo tests[] = {
 	{"what is refused", test_refused},
 	{"what is refused of port = user", test_user_refused},
+	{"what is refused of a tap", test_tap_refused},
 	{"what is refused of sockets", test_socket_refused},
 	{"a port that cannot be made", test_open_failed},
+	{"capture", test_capture},
 	{"port = user", test_user},
 	{"port = stream, port = dgram", test_sockets},
 	{"a card without options", test_default},
