@@ -64,7 +64,8 @@ static void capture_write(struct capture_port *cp, struct pcap_pkthdr *hdr, cons
 	for (uint32_t i = 0; i < n && at < want; i++) {
 		size_t part = iov[i].iov_len < want - at ? iov[i].iov_len : want - at;
 
-		memcpy(cp->buf + at, iov[i].iov_base, part);
+		if (part > 0)
+			memcpy(cp->buf + at, iov[i].iov_base, part);
 		at += part;
 	}
 	hdr->caplen = (bpf_u_int32)at;

@@ -150,7 +150,8 @@ static ssize_t tap_write_flat(struct tap_queue *tq, const struct vio_frame *f)
 		return -1;
 	}
 	for (uint32_t i = 0; i < f->n_iov; i++) {
-		memcpy(flat + at, f->iov[i].iov_base, f->iov[i].iov_len);
+		if (f->iov[i].iov_len > 0)
+			memcpy(flat + at, f->iov[i].iov_base, f->iov[i].iov_len);
 		at += f->iov[i].iov_len;
 	}
 	tq->iov[1] = (struct iovec){flat, at};
