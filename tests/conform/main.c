@@ -321,6 +321,7 @@ static int run(struct options *o, struct plan *plan)
 			facts.error[0] ? facts.error : "the target died when it was looked at");
 		return EXIT_USAGE;
 	}
+	facts.guessed = facts.way == WAY_VHOST_USER && o->run.target.device == 0;
 	if (o->run.target.device == 0)
 		o->run.target.device = facts.device_id;
 	for (unsigned i = 0; i < o->repeat; i++, o->run.seed++) {

@@ -55,8 +55,10 @@ static void text_begin(const struct plan *plan, const struct runner_config *cfg,
 		       const struct target_facts *facts)
 {
 	(void)plan;
-	printf("%s over %s: device %u, offers %#llx\n", cfg->target.spec, way_name(facts->way),
-	       facts->device_id, (unsigned long long)facts->offered);
+	printf("%s over %s: device %u%s, offers %#llx\n", cfg->target.spec, way_name(facts->way),
+	       facts->device_id,
+	       facts->guessed ? " (guessed from its features; --device says otherwise)" : "",
+	       (unsigned long long)facts->offered);
 }
 
 static void print_failures(const struct result *r)

@@ -16,6 +16,7 @@ struct runner_config {
 struct target_facts {
 	enum way way;
 	uint32_t device_id;
+	bool guessed; /* the device ID, from the features */
 	uint64_t offered;
 	char error[512]; /* "": none */
 };

@@ -9,6 +9,7 @@
 
 #include <driver/bus_mmio.h>
 #include <driver/bus_pci.h>
+#include <driver/bus_vhost.h>
 #include <viodm/config.h>
 #include <viodm/loop_manual.h>
 
@@ -130,10 +131,33 @@ static int inproc_open(struct run *r, const struct target_config *cfg, const cha
 	return inproc_connect(r, p, vio_assembly_device(p->assembly, index));
 }
 
+/* ---- vhost-user --------------------------------------------------------------------------------
+ */
+
+static void on_no_config(void *arg)
+{
+	skip(arg, "the configuration space cannot be reached");
+}
+
+static int vhost_open(struct run *r, const struct target_config *cfg, const char *path)
+{
+	int ret = drv_vhost_create(path, cfg->device, &r->mem, &r->bus);
+
+	if (ret < 0)
+		return ret;
+	r->way = WAY_VHOST_USER;
+	r->bus->on_no_config = on_no_config;
+	r->bus->on_no_config_arg = r;
+	drv_device_init(&r->drv, r->bus, &r->mem, NULL, NULL);
+	return 0;
+}
+
 static int open_spec(struct run *r, const struct target_config *cfg, char *error, unsigned len)
 {
 	char path[4096], *name;
 
+	if (strncmp(cfg->spec, "vhost-user:", 11) == 0)
+		return vhost_open(r, cfg, cfg->spec + 11);
 	if (strncmp(cfg->spec, "inproc:", 7) != 0) {
 		snprintf(error, len, "\"%s\" is neither inproc:FILE[:DEVICE] nor vhost-user:SOCKET",
 			 cfg->spec);

@@ -89,14 +89,27 @@ void drv_kick(struct drv_bus *bus, uint16_t queue)
 	bus->ops->kick(bus, queue);
 }
 
+static bool config_missing(struct drv_bus *bus)
+{
+	if (bus->no_config && bus->on_no_config)
+		bus->on_no_config(bus->on_no_config_arg);
+	return bus->no_config;
+}
+
 void drv_config_read(struct drv_bus *bus, uint32_t off, void *buf, uint32_t len)
 {
+	if (config_missing(bus)) {
+		memset(buf, 0, len);
+		return;
+	}
 	bus->ops->config_read(bus, off, buf, len);
 	trace_bytes(bus, "read", off, buf, len);
 }
 
 void drv_config_write(struct drv_bus *bus, uint32_t off, const void *buf, uint32_t len)
 {
+	if (config_missing(bus))
+		return;
 	trace_bytes(bus, "write", off, buf, len);
 	bus->ops->config_write(bus, off, buf, len);
 }

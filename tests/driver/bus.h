@@ -4,7 +4,8 @@
 
 /*
  * How a driver reaches a device: one interface for every transport, so that a test is written once
- * and runs on each. Buses: drv_mmio_create() (bus_mmio.h), drv_pci_create() (bus_pci.h).
+ * and runs on each. Buses: drv_mmio_create() (bus_mmio.h), drv_pci_create() (bus_pci.h),
+ * drv_vhost_create() (bus_vhost.h).
  *
  * All functions are for one driver thread at a time. Interrupts may arrive on any thread.
  */
@@ -59,6 +60,11 @@ struct drv_bus {
 	_Atomic uint32_t n_irqs;  /* interrupts that ever arrived: messages, or rises of the line */
 	_Atomic bool line;	  /* the level of the interrupt line, where there is one */
 	struct drv_trace *trace;  /* where accesses are noted; NULL: nowhere */
+	bool no_config;		  /* the configuration space cannot be reached */
+	/* Called instead of accessing a configuration space that cannot be reached; may be NULL,
+	 * and then it reads 0. */
+	void (*on_no_config)(void *arg);
+	void *on_no_config_arg;
 };
 
 /* Takes the device's transport away, which resets the device. NULL is allowed. */
