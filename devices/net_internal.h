@@ -61,6 +61,7 @@
 #define NET_FRAME_IOVS 1000u
 
 #define NET_TX_BATCH 64u
+#define NET_RX_AHEAD 64u
 
 /* Notifications of one queue come after so many frames or microseconds; one is 0: at once. */
 struct net_coal {
@@ -139,8 +140,10 @@ struct net_pair {
 		loop; /* NULL: does not run; others may look whether it is theirs */
 	struct vio_port_queue *pq;
 	const struct net_settings *set;
-	bool active;   /* frames may come in */
-	bool selected; /* what vio_port_select() was told */
+	bool active;	    /* frames may come in */
+	uint32_t plain_max; /* a frame this long, without offloads, needs no look; 0: every one does
+			     */
+	bool selected;	    /* what vio_port_select() was told */
 	struct net_line rxl, txl;
 	struct net_rx *rx;
 	struct net_tx *tx;

@@ -114,6 +114,9 @@ static void pair_apply(struct net_pair *p)
 	if (p->active != p->selected)
 		vio_port_select(p->pq, p->active);
 	p->selected = p->active;
+	p->plain_max = p->net->mtu_len ? p->net->mtu_len : VIO_FRAME_MAX;
+	if (p->set->filtering || p->set->hashing)
+		p->plain_max = 0;
 	if (p->txl.q)
 		net_line_set(&p->txl, &p->set->coal[p->txl.q->index]);
 	if (p->rxl.q)

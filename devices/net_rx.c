@@ -95,6 +95,10 @@ static size_t head_copy(uint8_t *head, size_t max, const struct iovec *iov, uint
 {
 	size_t done = 0;
 
+	if (VIO_LIKELY(n > 0 && max == NET_FILTER_HEAD && iov->iov_len >= NET_FILTER_HEAD)) {
+		memcpy(head, iov->iov_base, NET_FILTER_HEAD);
+		return NET_FILTER_HEAD;
+	}
 	for (uint32_t i = 0; i < n && done < max; i++) {
 		size_t part = iov[i].iov_len < max - done ? iov[i].iov_len : max - done;
 
@@ -202,6 +206,25 @@ static void rx_scatter(struct net_pair *p, const struct net_rx_hdr *hdr, const s
 	}
 }
 
+/* Header and frame into one buffer; most are received so. */
+static inline void rx_fill(char *dst, const struct net_rx_hdr *hdr, uint32_t hdr_len,
+			   const struct iovec *iov, uint32_t n, uint32_t len)
+{
+	if (VIO_LIKELY(hdr_len == NET_HDR_LEN))
+		memcpy(dst, hdr, NET_HDR_LEN);
+	else
+		memcpy(dst, hdr, NET_HDR_LEN_HASH);
+	dst += hdr_len;
+	for (uint32_t i = 0; i < n && len > 0; i++) {
+		uint32_t part = iov[i].iov_len < len ? (uint32_t)iov[i].iov_len : len;
+
+		if (part)
+			memcpy(dst, iov[i].iov_base, part);
+		dst += part;
+		len -= part;
+	}
+}
+
 static enum rx_fate rx_drop(struct net_pair *p)
 {
 	vio_count(&p->dropped_rx, 1);
@@ -224,10 +247,9 @@ static enum rx_fate rx_put(struct net_pair *p, struct net_rx_hdr *hdr, const str
 	}
 	c = rx->held[rx->first & rx->mask];
 	v = &c->iov[c->n_readable];
-	if (VIO_LIKELY(v->iov_len >= need && n == 1)) {
+	if (VIO_LIKELY(v->iov_len >= need)) {
 		hdr->h.num_buffers = htole16(1); /* NET-DEV-039 */
-		memcpy(v->iov_base, hdr, p->net->hdr_len);
-		memcpy((char *)v->iov_base + p->net->hdr_len, iov->iov_base, len);
+		rx_fill(v->iov_base, hdr, p->net->hdr_len, iov, n, len);
 		rx_push(p, need);
 		rx->given = NET_ROOM_NONE;
 	} else {
@@ -275,6 +297,10 @@ static enum rx_fate rx_frame(struct net_pair *p, const struct vio_frame_hdr *fh,
 	uint8_t patch[2];
 	bool complete;
 
+	if (VIO_LIKELY(!(fh->flags | fh->gso_type) && len >= NET_ETH_LEN && len <= p->plain_max)) {
+		hdr = (struct net_rx_hdr){0};
+		return rx_put(p, &hdr, iov, n, len);
+	}
 	if (!rx_accept(p, fh, len, iov, n, &hdr, &complete, &to))
 		return RX_DONE;
 	if (VIO_UNLIKELY(complete)) {
@@ -315,6 +341,18 @@ static bool rx_pending_done(struct net_pair *p)
 	return !rx->pending;
 }
 
+/* Takes a buffer for each frame of a batch; they are on their way to the cache meanwhile. */
+static inline void rx_ahead(struct net_pair *p, unsigned n)
+{
+	struct net_rx *rx = p->rx;
+
+	while (rx->n_held < n && rx->n_held <= rx->mask && rx_pop(p)) {
+		const struct vio_chain *c = held_at(rx, rx->n_held - 1);
+
+		__builtin_prefetch(c->iov[c->n_readable].iov_base, 1);
+	}
+}
+
 unsigned net_rx_deliver(struct vio_port_queue *pq, const struct vio_frame *frames, unsigned n)
 {
 	struct net_pair *p = pq->user_data;
@@ -324,6 +362,7 @@ unsigned net_rx_deliver(struct vio_port_queue *pq, const struct vio_frame *frame
 		rx_starve(p);
 		return 0;
 	}
+	rx_ahead(p, n < NET_RX_AHEAD ? n : NET_RX_AHEAD);
 	for (i = 0; i < n; i++) {
 		const struct vio_frame *f = &frames[i];
 
