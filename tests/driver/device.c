@@ -163,36 +163,35 @@ static int64_t now_ms(void)
 	return ts.tv_sec * INT64_C(1000) + ts.tv_nsec / 1000000;
 }
 
-/* The device has its own thread. */
-static int wait_thread(struct drv_device *d, uint16_t index, struct drv_used *out)
+static uint32_t patience(const struct drv_device *d)
 {
-	static const struct timespec nap = {.tv_nsec = 50000};
-	int64_t give_up = now_ms() + SILENCE_MS;
-
-	for (;;) {
-		int r = drv_queue_get(&d->queue[index], out);
-
-		if (r != 0 || now_ms() > give_up)
-			return r;
-		nanosleep(&nap, NULL);
-	}
+	if (d->patience_ms || d->turn)
+		return d->patience_ms;
+	return SILENCE_MS;
 }
 
-static int wait_turning(struct drv_device *d, uint16_t index, struct drv_used *out)
+static int wait_used(struct drv_device *d, uint16_t index, struct drv_used *out)
 {
+	static const struct timespec nap = {.tv_nsec = 50000};
+	int64_t give_up = now_ms() + patience(d);
+
 	for (;;) {
 		int r = drv_queue_get(&d->queue[index], out);
 
 		if (r != 0)
 			return r;
-		if (d->turn(d->turn_arg) <= 0)
-			return drv_queue_get(&d->queue[index], out);
+		if (d->turn && d->turn(d->turn_arg) > 0)
+			continue;
+		r = drv_queue_get(&d->queue[index], out);
+		if (r != 0 || now_ms() >= give_up)
+			return r;
+		nanosleep(&nap, NULL);
 	}
 }
 
 int drv_device_wait(struct drv_device *d, uint16_t index, struct drv_used *out)
 {
-	int r = d->turn ? wait_turning(d, index, out) : wait_thread(d, index, out);
+	int r = wait_used(d, index, out);
 
 	if (r > 0)
 		drv_trace(d->bus->trace, "queue %u: used head %u, %u bytes", index, out->head,

@@ -36,6 +36,13 @@ struct drv_device {
 	 */
 	int (*turn)(void *arg);
 	void *turn_arg;
+
+	/*
+	 * How long drv_device_wait() waits for a device that says nothing, in ms. 0: with turn(),
+	 * until that has nothing left to do; without, longer than any healthy device needs. Set it
+	 * when some of the device works by itself beside turn().
+	 */
+	uint32_t patience_ms;
 };
 
 /*
