@@ -54,6 +54,14 @@ struct run {
 	enum way way;
 	uint32_t device_id;
 	uint64_t offered;
+
+	/* Makes the device change its configuration by itself; false: it has none. NULL: nothing
+	 * here can. */
+	bool (*change_config)(struct run *r);
+	void *change_arg;
+	/* Another device of the same process, where there is one: reset, memory of its own. */
+	struct run *neighbour;
+
 	uint64_t seed;
 	struct result *result;
 };

@@ -8,6 +8,10 @@
 
 #include "check.h"
 
-extern const struct check_list checks_status; /* basic: status, features, configuration space */
+extern const struct check_list checks_status; /* basic: status, features */
+extern const struct check_list checks_config; /* basic: configuration space */
+extern const struct check_list checks_reset;  /* basic: device reset, queue reset */
+extern const struct check_list checks_split;  /* split: descriptors, tables, used ring */
+extern const struct check_list checks_event;  /* split: notifications */
 
 #endif

@@ -10,7 +10,9 @@
 #include <driver/bus_mmio.h>
 #include <driver/bus_pci.h>
 #include <driver/bus_vhost.h>
+#include <linux/virtio_ids.h>
 #include <viodm/config.h>
+#include <viodm/device.h>
 #include <viodm/loop_manual.h>
 
 #include "result.h"
@@ -18,6 +20,9 @@
 /* Two regions that touch in guest-physical memory and nowhere else. */
 #define RAM_GPA	 0x10000u
 #define RAM_SIZE 0x1000000u
+
+/* A device that is silent for so long with a request in hand has lost it. */
+#define PATIENCE_MS 3000
 
 /* Statements are tested here, not what the device has to say about its driver. */
 static void drop_line(void *arg, enum vio_log_level level, const char *line)
@@ -29,6 +34,8 @@ static void drop_line(void *arg, enum vio_log_level level, const char *line)
 }
 
 struct inproc {
+	struct drv_mem ram; /* all there is, for this device and its neighbour */
+	struct run neighbour;
 	struct vio_config *cfg;
 	struct vio_assembly *assembly;
 	struct vio_mem *map;
@@ -82,10 +89,34 @@ static unsigned way_of(const struct vio_config_device *d)
 	}
 }
 
+/* As if the world around the device had changed: its disk's size, its link. */
+static bool inproc_change(struct run *r)
+{
+	struct vio_device *dev = r->change_arg;
+	uint8_t b[8];
+
+	if (r->device_id != VIRTIO_ID_BLOCK && r->device_id != VIRTIO_ID_NET)
+		return false;
+	vio_device_config_read(dev, 0, b, sizeof(b));
+	b[6] ^= 1;
+	vio_device_config_update(dev, 6, b + 6, 1);
+	return true;
+}
+
+static void begin(struct run *r)
+{
+	r->drv.patience_ms = PATIENCE_MS; /* IO threads, and threads of engines */
+	drv_reset(r->bus);
+	r->device_id = (uint32_t)drv_get(r->bus, DRV_DEVICE_ID, 0);
+	r->offered = drv_offered(r->bus);
+}
+
 static int inproc_connect(struct run *r, struct inproc *p, struct vio_device *dev)
 {
 	int ret;
 
+	r->change_config = inproc_change;
+	r->change_arg = dev;
 	if (r->way == WAY_MMIO)
 		ret = drv_mmio_create(dev, &r->bus);
 	else
@@ -94,6 +125,24 @@ static int inproc_connect(struct run *r, struct inproc *p, struct vio_device *de
 	if (ret < 0)
 		return ret;
 	drv_device_init(&r->drv, r->bus, &r->mem, turn, p);
+	return 0;
+}
+
+/* The neighbour has the last region to itself. */
+static int inproc_neighbour(struct run *r, struct inproc *p, size_t index)
+{
+	struct run *n = &p->neighbour;
+	int ret;
+
+	n->way = way_of(vio_config_device(p->cfg, index));
+	n->result = r->result;
+	n->mem.region[0] = p->ram.region[p->ram.n - 1];
+	n->mem.n = 1;
+	ret = inproc_connect(n, p, vio_assembly_device(p->assembly, index));
+	if (ret < 0)
+		return ret;
+	begin(n);
+	r->neighbour = n;
 	return 0;
 }
 
@@ -116,7 +165,10 @@ static int inproc_open(struct run *r, const struct target_config *cfg, const cha
 		return ret;
 	}
 	p->log = (struct vio_log){.write = drop_line, .arg = r, .max_level = VIO_LOG_WARN};
-	ret = drv_mem_map(&r->mem, &p->map);
+	p->ram = r->mem;
+	ret = drv_mem_add(&p->ram, RAM_GPA + 2 * RAM_SIZE, RAM_SIZE);
+	if (ret == 0)
+		ret = drv_mem_map(&p->ram, &p->map);
 	if (ret == 0)
 		ret = vio_loop_manual_create(&p->loop);
 	if (ret < 0)
@@ -128,7 +180,10 @@ static int inproc_open(struct run *r, const struct target_config *cfg, const cha
 		return ret;
 	}
 	r->way = cfg->bus ? cfg->bus : way_of(vio_config_device(p->cfg, index));
-	return inproc_connect(r, p, vio_assembly_device(p->assembly, index));
+	ret = inproc_connect(r, p, vio_assembly_device(p->assembly, index));
+	if (ret == 0 && vio_config_n_devices(p->cfg) > 1)
+		ret = inproc_neighbour(r, p, (index + 1) % vio_config_n_devices(p->cfg));
+	return ret;
 }
 
 /* ---- vhost-user --------------------------------------------------------------------------------
@@ -187,8 +242,6 @@ int target_open(struct run *r, const struct target_config *cfg, char *error, uns
 	if (ret < 0)
 		return ret;
 	r->bus->trace = &r->result->trace;
-	drv_reset(r->bus);
-	r->device_id = (uint32_t)drv_get(r->bus, DRV_DEVICE_ID, 0);
-	r->offered = drv_offered(r->bus);
+	begin(r);
 	return 0;
 }
