@@ -270,6 +270,8 @@ static int cmd_coal_vq_get(struct ctrl_call *c)
 	const struct net_coal *coal;
 	struct coal_vq vq;
 
+	/* The reply is a part of the command's data: the ack byte comes behind it in any case. */
+	c->reply_len = sizeof(le);
 	if (!take_all(c, &vq, sizeof(vq)))
 		return -EINVAL;
 	coal = coal_queue(c->net, &vq);
@@ -278,7 +280,6 @@ static int cmd_coal_vq_get(struct ctrl_call *c)
 	le.max_packets = htole32(coal->max_packets);
 	le.max_usecs = htole32(coal->max_usecs);
 	memcpy(c->reply, &le, sizeof(le));
-	c->reply_len = sizeof(le);
 	return 0;
 }
 
@@ -336,14 +337,14 @@ static int ctrl_dispatch(struct ctrl_call *c)
 	return -EINVAL;
 }
 
-/* The answer: what the command has to tell, then the ack byte (NET-IMP-005). */
+/* The answer: what the command has to tell (or zeros), then the ack byte (NET-IMP-005). */
 static void ctrl_answer(struct net *net, struct vio_chain *chain, const struct ctrl_call *c, int r)
 {
 	struct vio_iov in = vio_iov_writable(chain);
 	uint8_t ack = r < 0 ? VIRTIO_NET_ERR : VIRTIO_NET_OK;
 	uint64_t len = 1;
 
-	if (r == 0 && c && c->reply_len)
+	if (c && c->reply_len)
 		len += vio_iov_put(&in, c->reply, c->reply_len);
 	vio_iov_put(&in, &ack, 1);
 	if (r < 0)
@@ -400,8 +401,10 @@ static void ctrl_begin(struct net *net, struct vio_chain *chain)
 	offloads = net->want.offloads;
 	r = ctrl_dispatch(&c);
 	/* An answer needs room for itself. */
-	if (r == 0 && chain->writable_len <= c.reply_len)
+	if (chain->writable_len <= c.reply_len) {
+		c.reply_len = 0;
 		r = -EINVAL;
+	}
 	if (r == 0 && c.reply_len == 0)
 		net_publish(net);
 	net->ctrl.offloads_change = net->want.offloads != offloads;
