@@ -4,6 +4,7 @@
  * and the number of pairs changes, at random: each frame comes back once, whole and in order, or,
  * if a reset caught it on its way, never. The first argument is how many frames.
  */
+#include <endian.h>
 #include <errno.h>
 #include <malloc.h>
 #include <string.h>
@@ -119,6 +120,54 @@ static void make_frame(const struct soak *s, uint8_t *p, uint16_t pair, uint64_t
 	}
 }
 
+/* Where a frame whose checksum is left to the device has it, behind the header. */
+#define CSUM_OFFSET 6
+
+static bool leaves_csum(const struct soak *s, uint64_t seq)
+{
+	return seq % 4 == 0 && drv_device_has(&s->drv, VIRTIO_NET_F_CSUM);
+}
+
+static struct drv_net_hdr csum_header(void)
+{
+	return (struct drv_net_hdr){.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+				    .csum_start = htole16(HEADER),
+				    .csum_offset = htole16(CSUM_OFFSET)};
+}
+
+/* The device's task, by the definition (RFC 1071). */
+static void complete_csum(uint8_t *p, uint32_t len)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = HEADER; i < len; i++)
+		sum += (i - HEADER) % 2 ? p[i] : p[i] << 8;
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	sum = sum == 0xffff ? 0xffff : ~sum & 0xffff;
+	p[HEADER + CSUM_OFFSET] = (uint8_t)(sum >> 8);
+	p[HEADER + CSUM_OFFSET + 1] = (uint8_t)sum;
+}
+
+/* The header, and the checksum of s->out as it has to be with that header. */
+static void check_header(struct soak *s, const struct frame_head *h)
+{
+	const struct drv_net_hdr *hdr = &s->in.hdr, csum = csum_header();
+
+	check(s, hdr->gso_type == 0, "segments");
+	if (!leaves_csum(s, h->seq)) {
+		check(s, hdr->flags == 0, "a checksum that nobody left out");
+	} else if (drv_device_has(&s->drv, VIRTIO_NET_F_GUEST_CSUM)) {
+		check(s,
+		      hdr->flags == csum.flags && hdr->csum_start == csum.csum_start &&
+			      hdr->csum_offset == csum.csum_offset,
+		      "another place for the checksum");
+	} else {
+		check(s, hdr->flags == 0, "a driver that does not know checksums gets one");
+		complete_csum(s->out, h->len);
+	}
+}
+
 /* A frame came back on `pair`. */
 static void check_frame(struct soak *s, uint16_t pair)
 {
@@ -135,8 +184,8 @@ static void check_frame(struct soak *s, uint16_t pair)
 	if (!check(s, h.len == f->len && h.len <= sizeof(s->out), "a frame of another length"))
 		return;
 	make_frame(s, s->out, pair, h.seq, h.epoch, h.len);
+	check_header(s, &h);
 	check(s, memcmp(s->out, f->data, h.len) == 0, "a frame with other bytes");
-	check(s, f->hdr.flags == 0 && f->hdr.gso_type == 0, "a header that is not plain");
 	s->expected[pair] = h.seq + 1;
 	s->got++;
 }
@@ -156,11 +205,14 @@ static void send_some(struct soak *s, uint16_t pair)
 		struct drv_framing framing = {.first = draw(s, 3) * 7,
 					      .rest = draw(s, 4) ? 0 : 1100,
 					      .n_direct = draw(s, 3) ? DRV_DIRECT : draw(s, 3)};
+		const struct drv_net_hdr csum = csum_header();
+		uint64_t seq = s->next_send[pair];
 		uint32_t len = frame_len(s);
 		int r;
 
-		make_frame(s, s->out, pair, s->next_send[pair], s->epoch, len);
-		r = drv_net_add(&s->net, pair, NULL, s->out, len, draw(s, 2) ? &framing : NULL);
+		make_frame(s, s->out, pair, seq, s->epoch, len);
+		r = drv_net_add(&s->net, pair, leaves_csum(s, seq) ? &csum : NULL, s->out, len,
+				draw(s, 2) ? &framing : NULL);
 		if (r == -ENOSPC)
 			break;
 		if (!check(s, r == 0, "a transmit buffer came back wrong"))
@@ -280,6 +332,10 @@ static uint64_t some_features(struct soak *s)
 		f &= ~DRV_FEATURE(VIRTIO_RING_F_EVENT_IDX);
 	if (draw(s, 3) == 0)
 		f &= ~DRV_FEATURE(VIRTIO_RING_F_INDIRECT_DESC);
+	if (draw(s, 2))
+		f &= ~DRV_FEATURE(VIRTIO_NET_F_GUEST_CSUM);
+	if (draw(s, 4) == 0)
+		f &= ~DRV_FEATURE(VIRTIO_NET_F_CSUM);
 	if (draw(s, 2))
 		f &= ~(DRV_FEATURE(VIRTIO_NET_F_HASH_REPORT) | DRV_FEATURE(VIRTIO_NET_F_RSS));
 	return f;
