@@ -68,6 +68,8 @@ static void post(struct fuzz_net *f, struct fuzz_input *in, uint16_t pair)
 	struct drv_framing framing = {.first = fuzz_u8(in), .rest = fuzz_u16(in)};
 	uint32_t len = f->net.hdr_len + fuzz_u16(in) % (BUF_LEN - f->net.hdr_len + 1);
 
+	if (framing.rest < len / 12 + 1) /* no chain longer than the queue */
+		framing.rest = len / 12 + 1;
 	framing.n_direct = fuzz_u8(in) & 1 ? DRV_DIRECT : fuzz_u8(in);
 	drv_net_post(&f->net, pair, len, 1 + fuzz_u8(in) % N_BUFS, &framing);
 }
