@@ -506,7 +506,7 @@ static __attribute__((noinline)) void pop_special(struct vio_queue *q, struct vi
 {
 	if (q->inflight)
 		inflight_take(q, c);
-	if (q->next_avail % LATENCY_EVERY == 0)
+	if (q->next_avail % LATENCY_EVERY == 0 && !q->untimed)
 		latency_begin(c);
 }
 

@@ -125,6 +125,7 @@ struct vio_queue {
 	uint16_t published;    /* used index the driver can see */
 	uint16_t in_flight;    /* chains popped and not yet pushed */
 	bool polled;	       /* the owner polls; pop does not arm kicks, vio_queue_arm() does */
+	bool untimed;	       /* how long chains take says nothing; set by the model at start */
 	bool idle;	       /* the model wants no more chains for now */
 	bool kicks_off;	       /* VRING_USED_F_NO_NOTIFY is set (only without event index) */
 	bool started;

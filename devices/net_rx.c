@@ -558,6 +558,7 @@ int net_rx_start(struct net_pair *p, struct vio_queue *q)
 	}
 	rx->bounce_iov.iov_base = rx->bounce;
 	rx->mask = q->mask;
+	q->untimed = true;  /* buffers wait for frames */
 	rx->starved = true; /* the port does not receive before the queue is run once */
 	p->rx = rx;
 	net_line_init(&p->rxl, p, q);
