@@ -61,7 +61,7 @@ uint64_t net_features_close(uint64_t f)
 	return f;
 }
 
-static uint64_t features_offered(const struct net *net, uint64_t no_features)
+static uint64_t features_offered(const struct net *net, bool hash, uint64_t no_features)
 {
 	const uint64_t port_bits = NET_GUEST_OFFLOADS | NET_BIT(VIRTIO_NET_F_HOST_TSO4) |
 				   NET_BIT(VIRTIO_NET_F_HOST_TSO6) |
@@ -73,7 +73,7 @@ static uint64_t features_offered(const struct net *net, uint64_t no_features)
 		     NET_BIT(VIRTIO_NET_F_CTRL_RX_EXTRA) | NET_BIT(VIRTIO_NET_F_CTRL_VLAN) |
 		     NET_BIT(VIRTIO_NET_F_CTRL_MAC_ADDR) | NET_BIT(VIRTIO_NET_F_GUEST_ANNOUNCE) |
 		     NET_BIT(VIRTIO_NET_F_SPEED_DUPLEX) | NET_BIT(VIRTIO_NET_F_NOTF_COAL) |
-		     NET_BIT(VIRTIO_NET_F_VQ_NOTF_COAL) | NET_BIT(VIRTIO_NET_F_HASH_REPORT);
+		     NET_BIT(VIRTIO_NET_F_VQ_NOTF_COAL);
 
 	f |= net->port_offloads & port_bits;
 	if (net->port_offloads & GUEST_CSUM)
@@ -81,7 +81,11 @@ static uint64_t features_offered(const struct net *net, uint64_t no_features)
 	if (net->mtu)
 		f |= NET_BIT(VIRTIO_NET_F_MTU);
 	if (net->pairs > 1)
-		f |= NET_BIT(VIRTIO_NET_F_MQ) | NET_BIT(VIRTIO_NET_F_RSS);
+		f |= NET_BIT(VIRTIO_NET_F_MQ);
+	if (hash)
+		f |= NET_BIT(VIRTIO_NET_F_HASH_REPORT);
+	if (hash && net->pairs > 1)
+		f |= NET_BIT(VIRTIO_NET_F_RSS);
 	return net_features_close(f & ~no_features);
 }
 
@@ -426,7 +430,7 @@ int vio_net_create(const struct vio_device_env *env, const struct vio_net_config
 		return -ENOMEM;
 	net_set(net, &cfg, &info, env->name ? env->name : net_ops.name);
 	net->base.ops = &net_ops;
-	net->base.model_features = features_offered(net, cfg.no_features);
+	net->base.model_features = features_offered(net, cfg.hash, cfg.no_features);
 	net->base.n_queues = 2 * cfg.pairs + 1;
 	net->base.queue_size = cfg.queue_size;
 	net->base.queue_group = 2;

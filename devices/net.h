@@ -22,10 +22,16 @@ struct vio_net_config {
 	struct vio_port *port; /* borrowed; must outlive the device */
 	uint16_t pairs;	       /* queue pairs, 1..VIO_NET_MAX_PAIRS, at most the port's; 0: 1 */
 	uint16_t queue_size;   /* power of two, 2..1024; 0: 256 */
-	bool has_mac;	      /* `mac` is the card's address; otherwise the port's, otherwise one */
-	uint8_t mac[6];	      /* made up from the device's name (locally administered) */
-	uint16_t mtu;	      /* 68..65535; 0: the port's, and MTU is not offered if that is any */
-	uint32_t speed;	      /* Mbit/s; 0: the port's */
+	bool has_mac;	/* `mac` is the card's address; otherwise the port's, otherwise one */
+	uint8_t mac[6]; /* made up from the device's name (locally administered) */
+	uint16_t mtu;	/* 68..65535; 0: the port's, and MTU is not offered if that is any */
+	uint32_t speed; /* Mbit/s; 0: the port's */
+	/*
+	 * Offer HASH_REPORT and, with several pairs, RSS. Drivers use them when they are there, and
+	 * then every frame is hashed here, in software; with RSS each is copied once more, and
+	 * twice when it goes to a pair of another loop. Without, ports spread flows over the pairs.
+	 */
+	bool hash;
 	uint64_t no_features; /* VIRTIO_NET_F_... bits not to offer */
 };
 

@@ -107,13 +107,21 @@ static void settle(struct net *net)
 	}
 }
 
+/* Frames are spread over the pairs in use that have a receive queue (NET-DEV-125). */
+static void pair_select(struct net_pair *p)
+{
+	bool select = p->active && p->rxl.q;
+
+	if (select != p->selected)
+		vio_port_select(p->pq, select);
+	p->selected = select;
+}
+
 /* In force for this pair from here on. */
 static void pair_apply(struct net_pair *p)
 {
 	p->active = p->index < p->set->pairs;
-	if (p->active != p->selected)
-		vio_port_select(p->pq, p->active);
-	p->selected = p->active;
+	pair_select(p);
 	p->plain_max = p->net->mtu_len ? p->net->mtu_len : VIO_FRAME_MAX;
 	if (p->set->filtering || p->set->hashing)
 		p->plain_max = 0;
@@ -276,6 +284,8 @@ static void pair_stop(struct net_pair *p, struct vio_queue *q)
 		net_tx_stop(p);
 	if (last)
 		pair_close(p);
+	else
+		pair_select(p);
 }
 
 int net_queue_start(struct vio_device *dev, struct vio_queue *q, struct vio_loop *loop)

@@ -18,6 +18,7 @@ struct net_opts {
 	unsigned speed;
 	bool offloads;
 	bool mrg_rxbuf;
+	bool hash;
 	char *capture;
 	unsigned snaplen;
 };
@@ -72,6 +73,11 @@ static const struct vio_opt net_opts[] = {
 	 .offset = offsetof(struct net_opts, mrg_rxbuf),
 	 .def = "on",
 	 .help = "offer to spread a frame over several of the driver's buffers"},
+	{.name = "hash",
+	 .type = VIO_OPT_BOOL,
+	 .offset = offsetof(struct net_opts, hash),
+	 .def = "off",
+	 .help = "offer receive hashes and, with several pairs, receive side scaling"},
 	{.name = "capture",
 	 .type = VIO_OPT_PATH,
 	 .offset = offsetof(struct net_opts, capture),
@@ -155,6 +161,7 @@ static int net_create(const struct part *parts, const struct vio_device_env *env
 		.has_mac = memcmp(o->mac, no_mac, sizeof(no_mac)) != 0,
 		.mtu = (uint16_t)o->mtu,
 		.speed = o->speed,
+		.hash = o->hash,
 	};
 
 	memcpy(cfg.mac, o->mac, sizeof(cfg.mac));

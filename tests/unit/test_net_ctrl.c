@@ -295,6 +295,29 @@ static void pairs_set(enum drv_bus_kind kind) /* NET-DEV-120 .. NET-DEV-124, NET
 	card_fini(&c);
 }
 
+static void test_queue_reset(void) /* NET-DEV-125: others are chosen instead */
+{
+	uint8_t frame[60];
+	struct card c;
+
+	many_make(&c, DRV_MMIO, CARD_PLAIN | F(CTRL_VQ) | F(MQ) | DRV_FEATURE(VIRTIO_F_RING_RESET));
+	CU_ASSERT_EQUAL(set_pairs(&c, 3), OK);
+	drv_queue_reset(c.bus, 2);
+	CU_ASSERT_EQUAL(selected(&c), 5);
+	CU_ASSERT_FALSE(c.port->queue[1].receiving);
+	card_frame(frame, sizeof(frame), 1);
+	MUST(card_tx_add(&c, 1, NULL, frame, sizeof(frame), 0, 0)); /* its neighbour works */
+	card_tx_go(&c, 1);
+	CU_ASSERT_EQUAL(c.port->queue[1].n_sent, 1);
+	drv_queue_clear(&c.drv.queue[2]);
+	drv_device_place_queue(&c.drv, 2);
+	drv_device_settle(&c.drv);
+	CU_ASSERT_EQUAL(selected(&c), 7);
+	fill(&c, 1, 3);
+	CU_ASSERT_TRUE(arrives(&c, 1, 1, own, -1));
+	card_fini(&c);
+}
+
 static void test_pairs_set(void)
 {
 	on_each_bus(pairs_set);
@@ -447,6 +470,7 @@ static CU_TestInfo tests[] = {
 	{"announce", test_announce},
 	{"MTU of the next reset", test_mtu_of_next_reset},
 	{"pairs", test_pairs_set},
+	{"queue reset", test_queue_reset},
 	{"number of the control queue", test_control_queue_number},
 	{"without control queue", test_without_control_queue},
 	{"offloads", test_offloads},

@@ -261,7 +261,8 @@ static void test_any_command(void)
 	uint32_t x = 7;
 	struct card c;
 
-	card_make(&c, DRV_MMIO, &(struct vio_net_config){.pairs = 4, .queue_size = 64}, NULL);
+	card_make(&c, DRV_MMIO,
+		  &(struct vio_net_config){.pairs = 4, .queue_size = 64, .hash = true}, NULL);
 	for (unsigned i = 0; i < 5000; i++) {
 		uint32_t len = 1 + (x >> 9) % sizeof(cmd);
 		struct drv_used u;

@@ -372,7 +372,7 @@ static void change_pairs(struct soak *s)
 static bool soak_init(struct soak *s, bool threads)
 {
 	const struct vio_iothread_config iot = {.cpu = -1, .poll_us = 20};
-	struct vio_net_config cfg = {.pairs = PAIRS, .queue_size = QUEUE_SIZE};
+	struct vio_net_config cfg = {.pairs = PAIRS, .queue_size = QUEUE_SIZE, .hash = true};
 	struct vio_device_env env;
 
 	memset(s, 0, sizeof(*s));

@@ -23,7 +23,7 @@
 #define MQ (CARD_PLAIN | F(CTRL_VQ) | F(MQ))
 
 static const struct vio_net_config four = {
-	.pairs = 4, .queue_size = 64, .has_mac = true, .mac = CARD_MAC};
+	.pairs = 4, .queue_size = 64, .has_mac = true, .mac = CARD_MAC, .hash = true};
 
 /* The key and the first address pair of everybody's examples of receive side scaling. */
 static const uint8_t key[40] = {0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0xc2, 0x41, 0x67,
@@ -89,7 +89,8 @@ static void test_hash_report(void) /* NET-IMP-012, NET-DEV-083, NET-DEV-085, NET
 	for (unsigned direct = 0; direct < 2; direct++) {
 		struct card c;
 
-		card_init(&c, DRV_MMIO, CARD_PLAIN | F(CTRL_VQ) | F(HASH_REPORT));
+		card_make(&c, DRV_MMIO, &four, NULL);
+		card_start(&c, CARD_PLAIN | F(CTRL_VQ) | F(HASH_REPORT));
 		CU_ASSERT_EQUAL(c.hdr_len, 20);
 		c.port->direct = direct;
 		expect_hash(&c, tcp, VIRTIO_NET_HASH_REPORT_NONE, 0);

@@ -56,7 +56,7 @@ static void test_features(void) /* NET-IMP-004, NET-DEV-014, NET-DEV-015 */
 	const struct vio_port_info plain = {.max_pairs = 2, .link_up = true, .speed = UINT32_MAX};
 	const uint64_t always = F(CSUM) | F(MAC) | F(STATUS) | F(MRG_RXBUF) | F(CTRL_VQ) |
 				F(CTRL_RX) | F(CTRL_RX_EXTRA) | F(CTRL_VLAN) | F(CTRL_MAC_ADDR) |
-				F(GUEST_ANNOUNCE) | F(SPEED_DUPLEX) | F(NOTF_COAL) | F(HASH_REPORT);
+				F(GUEST_ANNOUNCE) | F(SPEED_DUPLEX) | F(NOTF_COAL);
 	/* GSO, RSC_EXT, STANDBY, and what nobody asked for */
 	const uint64_t never = DRV_FEATURE(6) | DRV_FEATURE(61) | DRV_FEATURE(62) |
 			       DRV_FEATURE(41) | DRV_FEATURE(42) | DRV_FEATURE(50) |
@@ -70,13 +70,19 @@ static void test_features(void) /* NET-IMP-004, NET-DEV-014, NET-DEV-015 */
 	CU_ASSERT_EQUAL(f & always, always);
 	CU_ASSERT_EQUAL(f & never, 0);
 	CU_ASSERT_EQUAL(f & port, 0);
-	CU_ASSERT_EQUAL(f & (F(MQ) | F(RSS) | F(MTU)), 0);
+	CU_ASSERT_EQUAL(f & (F(MQ) | F(RSS) | F(HASH_REPORT) | F(MTU)), 0);
 	f = offered(NULL, NULL);
 	CU_ASSERT_EQUAL(f & port, port);
 	f = offered(&(struct vio_net_config){.pairs = 2, .mtu = 1500}, NULL);
-	CU_ASSERT_EQUAL(f & (F(MQ) | F(RSS) | F(MTU)), F(MQ) | F(RSS) | F(MTU));
+	CU_ASSERT_EQUAL(f & (F(MQ) | F(RSS) | F(HASH_REPORT) | F(MTU)), F(MQ) | F(MTU));
+	f = offered(&(struct vio_net_config){.pairs = 2, .hash = true}, NULL);
+	CU_ASSERT_EQUAL(f & (F(MQ) | F(RSS) | F(HASH_REPORT)), F(MQ) | F(RSS) | F(HASH_REPORT));
+	f = offered(&(struct vio_net_config){.hash = true}, NULL);
+	CU_ASSERT_EQUAL(f & (F(MQ) | F(RSS) | F(HASH_REPORT)), F(HASH_REPORT));
 	/* what is taken away takes with it what needs it */
-	f = offered(&(struct vio_net_config){.pairs = 2, .no_features = F(CTRL_VQ) | F(CSUM)},
+	f = offered(&(struct vio_net_config){.pairs = 2,
+					     .hash = true,
+					     .no_features = F(CTRL_VQ) | F(CSUM)},
 		    NULL);
 	CU_ASSERT_EQUAL(f & (F(CTRL_RX) | F(CTRL_RX_EXTRA) | F(CTRL_VLAN) | F(CTRL_MAC_ADDR) |
 			     F(GUEST_ANNOUNCE) | F(MQ) | F(RSS) | F(HASH_REPORT) | F(NOTF_COAL) |
@@ -202,7 +208,8 @@ static void test_framing(void) /* SPLIT-DEV-003, CVE-2022-2132 */
 	struct card c;
 
 	for (unsigned hash = 0; hash < 2; hash++) {
-		card_make(&c, DRV_MMIO, &(struct vio_net_config){.queue_size = 1024}, NULL);
+		card_make(&c, DRV_MMIO, &(struct vio_net_config){.queue_size = 1024, .hash = true},
+			  NULL);
 		card_start(&c, CARD_PLAIN | (hash ? F(HASH_REPORT) | F(CTRL_VQ) : 0));
 		CU_ASSERT_EQUAL(c.hdr_len, hash ? 20 : 12); /* NET-IMP-002, CVE-2023-6693 */
 		for (unsigned i = 0; i < VIO_ARRAY_LEN(cuts); i++) {
