@@ -127,8 +127,10 @@ static void pair_apply(struct net_pair *p)
 		p->plain_max = 0;
 	if (p->txl.q)
 		net_line_set(&p->txl, &p->set->coal[p->txl.q->index]);
-	if (p->rxl.q)
-		net_line_set(&p->rxl, &p->set->coal[p->rxl.q->index]);
+	if (!p->rxl.q)
+		return;
+	net_line_set(&p->rxl, &p->set->coal[p->rxl.q->index]);
+	p->rx->given = NET_ROOM_NONE; /* frames may be longer now, or go elsewhere */
 }
 
 void net_adopt(struct net_pair *p)
