@@ -6,7 +6,9 @@
 #define N_LISTS (sizeof(lists) / sizeof(lists[0]))
 
 static const struct check_list *const lists[] = {
-	&checks_status, &checks_config, &checks_reset, &checks_split, &checks_event,
+	&checks_status,	   &checks_config,	&checks_reset,	&checks_split,
+	&checks_event,	   &checks_blk_config,	&checks_blk_io, &checks_blk_segments,
+	&checks_blk_cache, &checks_blk_hostile,
 };
 
 const struct check_list *check_list_at(unsigned i)

@@ -14,4 +14,10 @@ extern const struct check_list checks_reset;  /* basic: device reset, queue rese
 extern const struct check_list checks_split;  /* split: descriptors, tables, used ring */
 extern const struct check_list checks_event;  /* split: notifications */
 
+extern const struct check_list checks_blk_config;   /* blk: features, configuration */
+extern const struct check_list checks_blk_io;	    /* blk: reading, writing, other requests */
+extern const struct check_list checks_blk_segments; /* blk: discard, write zeroes */
+extern const struct check_list checks_blk_cache;    /* blk: cache modes, read-only disks */
+extern const struct check_list checks_blk_hostile;  /* blk: requests that break the rules */
+
 #endif

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * "Block Device", device operation: reading, writing, everything that is not a segment.
+ */
+#include "checks_blk.h"
+#include "checks.h"
+
+#include <endian.h>
+#include <linux/virtio_ids.h>
+#include <string.h>
+
+#define T_GET_LIFETIME 10
+
+static uint8_t *area(void)
+{
+	static uint8_t bytes[DISK_MAX_DATA];
+
+	return bytes;
+}
+
+/* ---- reading and writing -----------------------------------------------------------------------
+ */
+
+/* Both halves of what was written together are where sectors of 512 bytes put them. */
+static void check_units(struct run *r)
+{
+	uint8_t half[DISK_MAX_DATA / 2];
+	struct disk d;
+	uint32_t n;
+
+	disk_start_writable(r, &d, DRV_ALL_FEATURES);
+	disk_scribble(&d, "BLK-IMP-001", area());
+	n = DISK_AREA_BLOCKS / 2 * d.block;
+	for (unsigned i = 0; i < 2; i++) {
+		disk_read(&d, "BLK-IMP-001", d.area + i * n, half, n);
+		expect(r, "BLK-IMP-001", memcmp(half, area() + i * n * SECTOR, n * SECTOR) == 0,
+		       "sector numbers to count 512 bytes", "other data, %u sectors on", i * n);
+	}
+	memset(half, 0x3c, sizeof(half));
+	disk_write(&d, "BLK-IMP-001", d.area + d.block, half, d.block);
+	memset(area() + d.block * SECTOR, 0x3c, d.block * SECTOR);
+	expect(r, "BLK-IMP-001", disk_unchanged(&d, "BLK-IMP-001", area()),
+	       "a write to change its sectors and no others", "it did not");
+}
+
+static void check_last_sector(struct run *r)
+{
+	struct disk d;
+
+	disk_start(r, &d, DRV_ALL_FEATURES);
+	disk_read(&d, "BLK-IMP-001", 0, area(), d.block);
+	/* The capacity may end with a part of a block. */
+	disk_read(&d, "BLK-IMP-001", d.capacity / d.block * d.block - d.block, area(), d.block);
+}
+
+static void expect_len(struct disk *d, const struct drv_blk_req *req, uint32_t len,
+		       const char *what)
+{
+	expect(d->r, "BLK-IMP-002", req->status == VIRTIO_BLK_S_OK,
+	       "status 0 in the last writable byte", "%#x, %s", req->status, what);
+	expect(d->r, "BLK-IMP-002", req->used_len == len,
+	       "the used length to be that of the data and the status byte", "%u, not %u, %s",
+	       req->used_len, len, what);
+}
+
+static void check_status_byte(struct run *r)
+{
+	static const struct drv_framing framings[] = {
+		{.n_direct = DRV_DIRECT},
+		{.first = 0, .rest = 512, .n_direct = DRV_DIRECT},
+		{.first = 16, .rest = 1024, .n_direct = DRV_DIRECT},
+	};
+	struct disk d;
+
+	disk_start(r, &d, DRV_ALL_FEATURES);
+	for (unsigned i = 0; i < 4; i++) {
+		struct drv_blk_req req = {.type = VIRTIO_BLK_T_IN,
+					  .in = area(),
+					  .in_len = 2 * d.block * SECTOR,
+					  .framing = i == 0 ? NULL : &framings[i - 1]};
+
+		disk_do(&d, "BLK-IMP-002", &req);
+		expect_len(&d, &req, req.in_len + 1, "after a read");
+	}
+	if (drv_device_has(&r->drv, VIRTIO_BLK_F_FLUSH)) {
+		struct drv_blk_req req = {.type = VIRTIO_BLK_T_FLUSH};
+
+		disk_do(&d, "BLK-IMP-002", &req);
+		expect_len(&d, &req, 1, "after a flush");
+	}
+}
+
+static void check_status_byte_write(struct run *r)
+{
+	static const struct drv_framing framing = {
+		.first = 16, .rest = 512, .n_direct = DRV_DIRECT};
+	struct disk d;
+
+	disk_start_writable(r, &d, DRV_ALL_FEATURES);
+	disk_scribble(&d, "BLK-IMP-002", area());
+	for (unsigned i = 0; i < 2; i++) {
+		struct drv_blk_req req = {.type = VIRTIO_BLK_T_OUT,
+					  .sector = d.area,
+					  .out = area(),
+					  .out_len = d.block * SECTOR,
+					  .framing = i == 0 ? NULL : &framing};
+
+		disk_do(&d, "BLK-IMP-002", &req);
+		expect_len(&d, &req, 1, "after a write");
+	}
+}
+
+/* ---- other types -------------------------------------------------------------------------------
+ */
+
+static bool is_known(uint32_t type)
+{
+	return type <= 1 || type == 4 || type == 5 || (type >= 8 && type <= 26);
+}
+
+static void check_unknown_types(struct run *r)
+{
+	static const uint32_t types[] = {
+		2,   3,	      6,	 7,	 25,	   26,	       31,	   100,	      255,
+		256, 0x10000, 0x1000000, 8 << 8, 13 << 16, 0x7fffffff, 0x80000000, 0xffffffff};
+	struct disk d;
+
+	disk_start(r, &d, DRV_ALL_FEATURES);
+	for (unsigned i = 0; i < sizeof(types) / sizeof(types[0]) + 16; i++) {
+		struct drv_blk_req req = {.type = i < 16 ? 32 + run_random(r, UINT32_MAX - 32)
+							 : types[i - 16],
+					  .in = area(),
+					  .in_len = 32};
+
+		if (is_known(req.type))
+			continue;
+		disk_do(&d, "BLK-IMP-003", &req);
+		expect(r, "BLK-IMP-003", req.status == VIRTIO_BLK_S_UNSUPP,
+		       "S_UNSUPP for a type that does not exist", "status %u for %#x", req.status,
+		       req.type);
+	}
+	disk_read(&d, "BLK-IMP-003", 0, area(), d.block);
+}
+
+static void check_zone_types(struct run *r)
+{
+	static const uint32_t types[] = {15, 16, 18, 20, 22, 24, 26};
+	struct disk d;
+
+	disk_start(r, &d, ~DRV_FEATURE(BLK_F_ZONED));
+	for (unsigned i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		struct drv_blk_req req = {.type = types[i], .in = area(), .in_len = 512};
+
+		disk_do(&d, "BLK-DEV-042", &req);
+		expect(r, "BLK-DEV-042", req.status == VIRTIO_BLK_S_UNSUPP,
+		       "S_UNSUPP for requests about zones without ZONED", "status %u for type %u",
+		       req.status, req.type);
+	}
+}
+
+/* Letters, digits, anything that can be seen, or a blank; behind it only zeros. */
+static bool good_id(const uint8_t id[VIRTIO_BLK_ID_BYTES])
+{
+	unsigned n = 0;
+
+	while (n < VIRTIO_BLK_ID_BYTES && id[n] >= ' ' && id[n] < 0x7f)
+		n++;
+	while (n < VIRTIO_BLK_ID_BYTES && id[n] == 0)
+		n++;
+	return n == VIRTIO_BLK_ID_BYTES;
+}
+
+static void check_get_id(struct run *r)
+{
+	uint8_t id[2][VIRTIO_BLK_ID_BYTES];
+	struct disk d;
+
+	disk_start(r, &d, DRV_ALL_FEATURES);
+	for (unsigned i = 0; i < 2; i++) {
+		struct drv_blk_req req = {
+			.type = VIRTIO_BLK_T_GET_ID, .in = id[i], .in_len = sizeof(id[i])};
+
+		memset(id[i], 0xee, sizeof(id[i]));
+		disk_do(&d, "BLK-IMP-005", &req);
+		if (req.status == VIRTIO_BLK_S_UNSUPP)
+			skip(r, "the disk does not tell its ID");
+		need(r, "BLK-IMP-005", req.status == VIRTIO_BLK_S_OK, "GET_ID to succeed",
+		     "status %u", req.status);
+		expect(r, "BLK-IMP-005", good_id(id[i]),
+		       "20 bytes of ASCII that are filled up with NUL", "\"%.20s\"",
+		       (const char *)id[i]);
+	}
+	expect(r, "BLK-IMP-005", memcmp(id[0], id[1], sizeof(id[0])) == 0,
+	       "the same string each time", "\"%.20s\", \"%.20s\"", (const char *)id[0],
+	       (const char *)id[1]);
+}
+
+static void check_lifetime(struct run *r)
+{
+	uint16_t v[3] = {0};
+	struct disk d;
+	struct drv_blk_req req = {.type = T_GET_LIFETIME, .in = v, .in_len = sizeof(v)};
+
+	disk_start(r, &d, DRV_ALL_FEATURES);
+	need(r, "BLK-DEV-041", disk_do(&d, "BLK-DEV-041", &req) == VIRTIO_BLK_S_OK,
+	     "GET_LIFETIME to succeed", "status %u", req.status);
+	expect(r, "BLK-DEV-041", le16toh(v[0]) <= 3, "pre_eol_info 0 to 3", "%u", le16toh(v[0]));
+	for (unsigned i = 1; i < 3; i++)
+		expect(r, "BLK-DEV-041", le16toh(v[i]) <= 11, "lifetime estimates 0 to 11", "%u",
+		       le16toh(v[i]));
+}
+
+/* ---- long --------------------------------------------------------------------------------------
+ */
+
+/* Many writes and reads of any length on any queue, against a copy of what the disk has to hold. */
+static void check_random(struct run *r)
+{
+	static uint8_t data[DISK_MAX_DATA];
+	struct disk d;
+
+	disk_start_writable(r, &d, DRV_ALL_FEATURES);
+	disk_scribble(&d, "BLK-IMP-001", area());
+	for (unsigned i = 0; i < 500; i++) {
+		uint32_t at = run_random(r, DISK_AREA_BLOCKS);
+		uint32_t n = 1 + run_random(r, DISK_AREA_BLOCKS - at);
+		uint16_t queue = (uint16_t)run_random(r, r->drv.n_queues);
+		bool out = run_random(r, 2);
+		uint8_t *model = area() + at * d.block * SECTOR;
+		uint32_t len = n * d.block * SECTOR;
+		struct drv_framing framing = {.first = 1 + run_random(r, 40),
+					      .rest = len / (1 + run_random(r, 6)) + 1,
+					      .n_direct = DRV_DIRECT};
+		struct drv_blk_req req = {.type = out ? VIRTIO_BLK_T_OUT : VIRTIO_BLK_T_IN,
+					  .sector = d.area + at * d.block,
+					  .framing = &framing};
+
+		for (uint32_t b = 0; b < len && out; b += 64)
+			model[b] = (uint8_t)run_random(r, 256);
+		req.out = model;
+		req.out_len = out ? len : 0;
+		req.in = data;
+		req.in_len = out ? 0 : len;
+		need(r, "BLK-IMP-001",
+		     disk_do_on(&d, "BLK-IMP-001", queue, &req) == VIRTIO_BLK_S_OK,
+		     "a valid request to succeed", "status %u", req.status);
+		need(r, "BLK-IMP-001", out || memcmp(data, model, len) == 0,
+		     "what was written last", "other data");
+	}
+}
+
+static const struct check checks[] = {
+	{
+		.name = "blk-units",
+		.rows = "BLK-IMP-001 BASIC-DEV-005",
+		.how = "Writes some blocks together and reads the halves: sectors count 512 bytes, "
+		       "whatever blk_size is; writes one block in the middle: the others stay.",
+		.kind = CHECK_REQUIREMENT,
+		.ways = WAY_ANY,
+		.device = VIRTIO_ID_BLOCK,
+		.run = check_units,
+	},
+	{
+		.name = "blk-last-sector",
+		.rows = "BLK-IMP-001 BASIC-DEV-005",
+		.how = "Reads the first and the last block: the capacity counts 512 bytes, too.",
+		.kind = CHECK_REQUIREMENT,
+		.ways = WAY_ANY,
+		.device = VIRTIO_ID_BLOCK,
+		.run = check_last_sector,
+	},
+	{
+		.name = "blk-status-byte",
+		.rows = "BLK-IMP-002 BASIC-DEV-005",
+		.how = "Reads in four framings, and flushes: the status is the last byte, and the "
+		       "used length counts data and status.",
+		.kind = CHECK_REQUIREMENT,
+		.ways = WAY_ANY,
+		.device = VIRTIO_ID_BLOCK,
+		.run = check_status_byte,
+	},
+	{
+		.name = "blk-status-byte-write",
+		.rows = "BLK-IMP-002 BASIC-DEV-005",
+		.how = "Writes in two framings: the used length is that of the status.",
+		.kind = CHECK_REQUIREMENT,
+		.ways = WAY_ANY,
+		.device = VIRTIO_ID_BLOCK,
+		.run = check_status_byte_write,
+	},
+	{
+		.name = "blk-unknown-types",
+		.rows = "BLK-IMP-003 BASIC-DEV-005",
+		.how = "Requests of types that do not exist end with S_UNSUPP.",
+		.kind = CHECK_REQUIREMENT,
+		.ways = WAY_ANY,
+		.device = VIRTIO_ID_BLOCK,
+		.run = check_unknown_types,
+	},
+	{
+		.name = "blk-zone-types",
+		.rows = "BLK-DEV-042 BASIC-DEV-005",
+		.how = "Requests about zones end with S_UNSUPP when ZONED was not accepted.",
+		.kind = CHECK_REQUIREMENT,
+		.ways = WAY_ANY,
+		.device = VIRTIO_ID_BLOCK,
+		.run = check_zone_types,
+	},
+	{
+		.name = "blk-get-id",
+		.rows = "BLK-IMP-005 BASIC-DEV-005",
+		.how = "GET_ID fills 20 bytes with ASCII and NULs, the same each time.",
+		.kind = CHECK_REQUIREMENT,
+		.ways = WAY_ANY,
+		.device = VIRTIO_ID_BLOCK,
+		.run = check_get_id,
+	},
+	{
+		.name = "blk-lifetime",
+		.rows = "BLK-DEV-041 BASIC-DEV-005",
+		.how = "GET_LIFETIME returns no reserved values.",
+		.kind = CHECK_REQUIREMENT,
+		.ways = WAY_ANY,
+		.device = VIRTIO_ID_BLOCK,
+		.features = DRV_FEATURE(BLK_F_LIFETIME),
+		.run = check_lifetime,
+	},
+	{
+		.name = "blk-random",
+		.rows = "BLK-IMP-001 BASIC-DEV-005",
+		.how = "500 reads and writes on all queues, in random framings.",
+		.kind = CHECK_STRESS,
+		.ways = WAY_ANY,
+		.device = VIRTIO_ID_BLOCK,
+		.run = check_random,
+	},
+};
+
+const struct check_list checks_blk_io = {checks, sizeof(checks) / sizeof(checks[0])};
