@@ -92,6 +92,40 @@ static void command(struct fuzz_net *f, struct fuzz_input *in)
 		start(f);
 }
 
+/* Commands whose data no random bytes make: hashes, steering, offloads. */
+static void whole_command(struct fuzz_net *f, struct fuzz_input *in)
+{
+	uint8_t how = fuzz_u8(in), key[41];
+	uint16_t table[128];
+	struct drv_net_rss rss = {
+		.types = fuzz_u16(in) & 0x3ff,
+		.mask = how & 4 ? fuzz_u8(in) % 128 : (1u << (how >> 3 & 7)) - 1,
+		.unclassified = fuzz_u8(in) % (FUZZ_NET_PAIRS + 1),
+		.table = table,
+		.max_tx = fuzz_u8(in) % (FUZZ_NET_PAIRS + 2),
+		.key_len = how & 64 ? fuzz_u8(in) % sizeof(key) : 40,
+		.key = key,
+	};
+	int r;
+
+	for (unsigned i = 0; i < VIO_ARRAY_LEN(table); i++)
+		table[i] = how & 128 ? fuzz_u8(in) % (FUZZ_NET_PAIRS + 1) : i % f->net.pairs;
+	fuzz_bytes(in, key, sizeof(key));
+	switch (how & 3) {
+	case 0:
+		r = drv_net_set_hash(&f->net, rss.types, key, rss.key_len);
+		break;
+	case 1:
+		r = drv_net_set_offloads(&f->net, f->drv.features & fuzz_u32(in));
+		break;
+	default:
+		r = drv_net_set_rss(&f->net, &rss);
+		break;
+	}
+	require(r == VIRTIO_NET_OK || r == VIRTIO_NET_ERR);
+	require(!vio_device_failed(f->dev));
+}
+
 static void op(struct fuzz_net *f, struct fuzz_input *in)
 {
 	uint8_t what = fuzz_u8(in);
@@ -102,6 +136,8 @@ static void op(struct fuzz_net *f, struct fuzz_input *in)
 		start(f);
 	} else if (what == 0xfe) {
 		start(f);
+	} else if (what & 2) {
+		whole_command(f, in);
 	} else {
 		command(f, in);
 	}
