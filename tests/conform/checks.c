@@ -5,11 +5,25 @@
 
 #define N_LISTS (sizeof(lists) / sizeof(lists[0]))
 
+/* clang-format off */
 static const struct check_list *const lists[] = {
-	&checks_status,	   &checks_config,	&checks_reset,	&checks_split,
-	&checks_event,	   &checks_blk_config,	&checks_blk_io, &checks_blk_segments,
-	&checks_blk_cache, &checks_blk_hostile,
+	&checks_status,
+	&checks_config,
+	&checks_reset,
+	&checks_split,
+	&checks_event,
+	&checks_mmio,
+	&checks_pci,
+	&checks_pci_common,
+	&checks_pci_irq,
+	&checks_hostile,
+	&checks_blk_config,
+	&checks_blk_io,
+	&checks_blk_segments,
+	&checks_blk_cache,
+	&checks_blk_hostile,
 };
+/* clang-format on */
 
 const struct check_list *check_list_at(unsigned i)
 {

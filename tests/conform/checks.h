@@ -13,6 +13,11 @@ extern const struct check_list checks_config; /* basic: configuration space */
 extern const struct check_list checks_reset;  /* basic: device reset, queue reset */
 extern const struct check_list checks_split;  /* split: descriptors, tables, used ring */
 extern const struct check_list checks_event;  /* split: notifications */
+extern const struct check_list checks_mmio;
+extern const struct check_list checks_pci;	  /* pci: configuration space */
+extern const struct check_list checks_pci_common; /* pci: common configuration, kicks */
+extern const struct check_list checks_pci_irq;	  /* pci: interrupts */
+extern const struct check_list checks_hostile;	  /* drivers that break the rules */
 
 extern const struct check_list checks_blk_config;   /* blk: features, configuration */
 extern const struct check_list checks_blk_io;	    /* blk: reading, writing, other requests */

@@ -252,6 +252,14 @@ void run_quiet(struct run *r)
 	drv_device_settle(&r->drv);
 }
 
+void run_config_event(struct run *r)
+{
+	if (r->change_config && r->change_config(r))
+		return;
+	run_note(r, "a head that is not there");
+	raw_offer(r, 0xffff);
+}
+
 uint32_t run_await_irq(struct run *r, uint32_t source)
 {
 	uint32_t n = 0;

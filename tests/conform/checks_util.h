@@ -85,6 +85,12 @@ bool raw_wait(struct run *r, struct raw_used *u);
  */
 void run_quiet(struct run *r);
 
+/*
+ * A configuration change notification of a device that runs: it changes its configuration, or fails
+ * over a broken ring and needs a reset.
+ */
+void run_config_event(struct run *r);
+
 /* Interrupts of a queue, or DRV_IRQ_CONFIG, since they were last taken; waits for the first. */
 uint32_t run_await_irq(struct run *r, uint32_t source);
 
