@@ -3,10 +3,12 @@
  * Status, features, configuration space, driver faults: "Basic Facilities of a Virtio Device".
  * Queue registers are in device_queue.c.
  */
+#include <viodm/defect.h>
 #include "device_internal.h"
 
 #include <errno.h>
 #include <linux/virtio_config.h>
+#include <linux/virtio_ring.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +26,10 @@ static void offer(struct vio_device *dev)
 		dev->offered |= dev->backend->ops->features(dev->backend, dev);
 	if (dev->transport)
 		dev->offered |= dev->transport->ops->features;
+	if (VIO_DEFECT("reserved-bit-offered"))
+		dev->offered |= UINT64_C(1) << 42;
+	if (VIO_DEFECT("version-1-not-offered"))
+		dev->offered &= ~(UINT64_C(1) << VIRTIO_F_VERSION_1);
 }
 
 int vio_device_init(struct vio_device *dev, const struct vio_device_env *env)
@@ -160,8 +166,10 @@ static __attribute__((format(printf, 2, 0))) void fail_locked(struct vio_device 
 {
 	if (vio_device_failed(dev))
 		return;
-	dev->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
+	dev->status |= VIO_DEFECT("needs-reset-not-set") ? 0 : VIRTIO_CONFIG_S_NEEDS_RESET;
 	fault_log(dev, fmt, ap);
+	if (VIO_DEFECT("needs-reset-silent"))
+		return;
 	if (dev->live && dev->transport)
 		dev->transport->ops->config_interrupt(dev->transport);
 }
@@ -211,10 +219,16 @@ static void reset_locked(struct vio_device *dev)
 	dev->accepted_unknown = false;
 	dev->negotiated = false;
 	dev->status = 0;
+	if (VIO_DEFECT("interrupt-after-reset") && dev->transport && dev->n_queues > 0)
+		dev->transport->ops->queue_interrupt(dev->transport, 0);
 }
 
 static bool features_acceptable(struct vio_device *dev)
 {
+	if (VIO_DEFECT("features-unchecked"))
+		return true;
+	if (VIO_DEFECT("event-idx-refused") && dev->accepted >> VIRTIO_RING_F_EVENT_IDX & 1)
+		return false;
 	if (dev->accepted_unknown || (dev->accepted & ~dev->offered))
 		return false;
 	if (!(dev->accepted & UINT64_C(1) << VIRTIO_F_VERSION_1))
@@ -276,6 +290,8 @@ void vio_device_reset(struct vio_device *dev)
 
 static uint32_t window_of(uint64_t features, uint32_t window)
 {
+	if (VIO_DEFECT("feature-window-wraps"))
+		window %= 2;
 	return window < 2 ? (uint32_t)(features >> (window * 32)) : 0;
 }
 
@@ -297,7 +313,7 @@ uint32_t vio_device_accepted(struct vio_device *dev, uint32_t window)
 void vio_device_accept(struct vio_device *dev, uint32_t window, uint32_t bits)
 {
 	pthread_mutex_lock(&dev->lock);
-	if (!dev->negotiated && !dev->busy) {
+	if ((!dev->negotiated || VIO_DEFECT("features-late")) && !dev->busy) {
 		if (window < 2) {
 			dev->accepted &= ~(UINT64_C(0xffffffff) << (window * 32));
 			dev->accepted |= (uint64_t)bits << (window * 32);
@@ -329,6 +345,8 @@ uint32_t vio_device_config_generation(struct vio_device *dev)
 
 	pthread_mutex_lock(&dev->lock);
 	dev->generation_read = true;
+	if (VIO_DEFECT("generation-restless"))
+		dev->generation++;
 	g = dev->generation;
 	pthread_mutex_unlock(&dev->lock);
 	return g;
@@ -348,6 +366,8 @@ void vio_device_config_read(struct vio_device *dev, uint64_t off, void *buf, siz
 
 	memset(buf, 0, len);
 	if (n == 0)
+		return;
+	if (VIO_DEFECT("config-hidden-at-first") && !dev->negotiated)
 		return;
 	pthread_mutex_lock(&dev->lock);
 	memcpy(buf, dev->config + off, n);
@@ -371,10 +391,10 @@ void vio_device_config_update(struct vio_device *dev, uint32_t off, const void *
 	pthread_mutex_lock(&dev->lock);
 	if (vio_range_ok(off, len, dev->config_size) && memcmp(dev->config + off, buf, len)) {
 		memcpy(dev->config + off, buf, len);
-		if (dev->generation_read)
+		if (dev->generation_read && !VIO_DEFECT("generation-stuck"))
 			dev->generation++;
 		dev->generation_read = false;
-		if (dev->live && dev->transport)
+		if (dev->live && dev->transport && !VIO_DEFECT("config-interrupt-missing"))
 			dev->transport->ops->config_interrupt(dev->transport);
 	}
 	pthread_mutex_unlock(&dev->lock);

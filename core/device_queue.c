@@ -2,6 +2,7 @@
 /*
  * Queue registers with their one guard, starting and stopping queues, and what a back-end calls.
  */
+#include <viodm/defect.h>
 #include "device_internal.h"
 
 #include <errno.h>
@@ -211,6 +212,8 @@ void vio_device_queue_get(struct vio_device *dev, uint32_t index, struct vio_que
 /* The one guard of queue registers (CVE-2026-5747): nothing of a running queue can be written. */
 static bool queue_writable(const struct vio_device *dev, const struct vio_device_queue *dq)
 {
+	if (VIO_DEFECT("queue-writable-while-enabled"))
+		return dq && dev->negotiated && !vio_device_failed(dev) && !dev->busy;
 	return dq && dev->negotiated && !vio_device_failed(dev) && !dev->busy &&
 	       !dq->regs.enabled && !dq->regs.resetting;
 }
@@ -312,7 +315,7 @@ void vio_device_queue_enable(struct vio_device *dev, uint32_t index)
 
 	pthread_mutex_lock(&dev->lock);
 	if (queue_writable(dev, dq) && vio_device_enter(dev)) {
-		if (queue_freeze(dev, dq) && dev->live) {
+		if (queue_freeze(dev, dq) && (dev->live || VIO_DEFECT("starts-before-driver-ok"))) {
 			pthread_mutex_unlock(&dev->lock);
 			queue_start(dev, dq);
 			pthread_mutex_lock(&dev->lock);
@@ -387,13 +390,21 @@ void vio_device_queue_reset(struct vio_device *dev, uint32_t index)
 
 	pthread_mutex_lock(&dev->lock);
 	if (dq && !dev->busy && vio_device_has(dev, VIRTIO_F_RING_RESET) && vio_device_enter(dev)) {
+		uint16_t next = 0;
+
 		dq->regs.resetting = true;
 		pthread_mutex_unlock(&dev->lock);
-		queue_stop(dev, dq);
+		if (!VIO_DEFECT("queue-reset-does-nothing"))
+			queue_stop(dev, dq);
+		if (VIO_DEFECT("queue-reset-keeps-index"))
+			next = dq->frozen.next_avail;
 		if (dev->transport->ops->queue_reset)
 			dev->transport->ops->queue_reset(dev->transport, dq->q.index);
 		pthread_mutex_lock(&dev->lock);
 		vio_device_queue_defaults(dev, dq);
+		dq->regs.next_avail = next;
+		if (VIO_DEFECT("queue-reset-stays-enabled"))
+			dq->regs.enabled = true;
 		vio_device_leave(dev);
 	}
 	pthread_mutex_unlock(&dev->lock);
@@ -408,7 +419,8 @@ void vio_device_kick(struct vio_device *dev, uint32_t index)
 	uint64_t one = 1;
 	ssize_t n;
 
-	if (!dq || !(dev->status & VIRTIO_CONFIG_S_DRIVER_OK))
+	if (!dq ||
+	    (!(dev->status & VIRTIO_CONFIG_S_DRIVER_OK) && !VIO_DEFECT("starts-before-driver-ok")))
 		return;
 	/* Fails only when the counter is full, and then the kick is there already. */
 	n = write(dq->kick_fd, &one, sizeof(one));

@@ -9,6 +9,7 @@
  *   full fence   after arming kicks, before looking at avail->idx again; pairs with the driver's
  *                fence between writing avail->idx and reading avail_event or used->flags
  */
+#include <viodm/defect.h>
 #include <viodm/queue.h>
 
 #include <endian.h>
@@ -160,6 +161,8 @@ static void set_kicks_off(struct vio_queue *q, bool off)
 {
 	q->kicks_off = off;
 	store16(&q->used->flags, off ? VRING_USED_F_NO_NOTIFY : 0);
+	if (VIO_DEFECT("used-flags-reserved"))
+		store16(&q->used->flags, 0x8000);
 }
 
 int vio_queue_start(struct vio_queue *q, const struct vio_mem *mem,
@@ -279,7 +282,7 @@ static inline __attribute__((always_inline)) int walk_add(struct vio_queue *q, s
 			w->writable = w->iov;
 			w->readable = w->bytes;
 		}
-	} else if (VIO_UNLIKELY(w->writable)) {
+	} else if (VIO_UNLIKELY(w->writable && !VIO_DEFECT("order-unchecked"))) {
 		return queue_fault(q, "device-readable buffer after a device-writable one");
 	}
 	w->bytes += d->len;
@@ -311,11 +314,17 @@ static int walk_indirect(struct vio_queue *q, struct walk *w, const struct desc 
 	uint64_t off = d->addr - q->hot_gpa;
 	uint32_t i = 0;
 
-	if (!q->indirect)
+	if (VIO_DEFECT("indirect-write-flag-refused") && d->flags & VRING_DESC_F_WRITE)
+		return queue_fault(q, "indirect descriptor with the write flag");
+	if (VIO_DEFECT("indirect-only-first") && w->left != q->chain_max)
+		return queue_fault(q, "indirect descriptor after others");
+	if (!q->indirect && !VIO_DEFECT("indirect-unnegotiated"))
 		return queue_fault(q, "indirect descriptor without VIRTIO_F_INDIRECT_DESC");
 	if (d->flags & VRING_DESC_F_NEXT)
 		return queue_fault(q, "indirect descriptor with the next flag");
-	if (d->len == 0 || d->len % sizeof(struct vring_desc))
+	if (VIO_DEFECT("indirect-length-unchecked") && d->len >= sizeof(struct vring_desc))
+		; /* what is left over is not looked at */
+	else if (d->len == 0 || d->len % sizeof(struct vring_desc))
 		return queue_fault(q, "indirect table length is not a multiple of 16");
 	if (VIO_LIKELY(off < q->hot_size && d->len <= q->hot_size - off))
 		t.table = q->hot_hva + off;
@@ -329,7 +338,8 @@ static int walk_indirect(struct vio_queue *q, struct walk *w, const struct desc 
 		if (VIO_UNLIKELY(!p))
 			return queue_fault(q, "indirect table outside guest memory");
 		e = desc_copy(p);
-		if (VIO_UNLIKELY(e.flags & VRING_DESC_F_INDIRECT))
+		if (VIO_UNLIKELY(e.flags & VRING_DESC_F_INDIRECT &&
+				 !VIO_DEFECT("indirect-nested-accepted")))
 			return queue_fault(q, "indirect descriptor inside an indirect table");
 		r = walk_add(q, w, &e);
 		if (VIO_UNLIKELY(r < 0))
@@ -338,7 +348,7 @@ static int walk_indirect(struct vio_queue *q, struct walk *w, const struct desc 
 			return 0;
 		if (VIO_UNLIKELY(--w->left == 0))
 			return queue_fault(q, "chain longer than the queue size, or than 1024");
-		i = e.next;
+		i = VIO_DEFECT("indirect-sequential") ? i + 1 : e.next;
 		if (VIO_UNLIKELY(i >= t.n))
 			return queue_fault(q, "next index outside the indirect table");
 	}
@@ -358,7 +368,10 @@ static inline int walk_direct(struct vio_queue *q, struct walk *w, uint16_t i)
 		if (!(d.flags & VRING_DESC_F_NEXT))
 			return 0;
 		if (VIO_UNLIKELY(--w->left == 0))
-			return queue_fault(q, "chain longer than the queue size, or than 1024");
+			return VIO_DEFECT("endless-chain-accepted")
+				       ? 0
+				       : queue_fault(q, "chain longer than the queue size, or than "
+							"1024");
 		i = d.next;
 		if (VIO_UNLIKELY(i >= q->size))
 			return queue_fault(q, "next index outside the descriptor table");
@@ -374,7 +387,8 @@ static struct vio_chain *slot(struct vio_queue *q, uint16_t head)
 static int queue_look(struct vio_queue *q)
 {
 	q->shadow_avail = load16_acquire(&q->avail->idx);
-	if ((uint16_t)(q->shadow_avail - q->next_avail) > q->size) {
+	if ((uint16_t)(q->shadow_avail - q->next_avail) > q->size &&
+	    !VIO_DEFECT("avail-jump-accepted")) {
 		q->shadow_avail = q->next_avail;
 		return queue_fault(q, "available index jumped by more than the queue size");
 	}
@@ -385,6 +399,10 @@ static int queue_look(struct vio_queue *q)
  * would be lost (SPLIT-IMP-009). */
 static int queue_rearm(struct vio_queue *q)
 {
+	if (VIO_DEFECT("kicks-not-rearmed"))
+		return queue_look(q);
+	if (VIO_DEFECT("used-flags-with-event-idx") && q->event_idx)
+		store16(&q->used->flags, VRING_USED_F_NO_NOTIFY);
 	if (q->event_idx)
 		store16(avail_event(q), q->next_avail);
 	else if (q->kicks_off)
@@ -527,6 +545,8 @@ int vio_queue_pop(struct vio_queue *q, struct vio_chain **out)
 		}
 		head = load16(&q->avail->ring[q->next_avail++ & q->mask]);
 	}
+	if (VIO_DEFECT("head-unchecked"))
+		head &= q->mask;
 	if (VIO_UNLIKELY(head >= q->size))
 		return pop_fault(q, "head index outside the descriptor table");
 	c = slot(q, head);
@@ -566,6 +586,31 @@ static __attribute__((noinline)) void push_special(struct vio_queue *q, struct v
 		latency_end(q, chain);
 }
 
+#ifdef VIO_DEFECTS
+/* Of a chain that was just pushed as used element `e`. */
+static void push_defects(struct vio_queue *q, const struct vio_chain *c, struct vring_used_elem *e)
+{
+	uint16_t i = q->used_idx - 1;
+
+	if (VIO_DEFECT("used-len-plus-one"))
+		e->len = htole32(le32toh(e->len) + 1);
+	if (VIO_DEFECT("used-len-zero"))
+		e->len = 0;
+	if (VIO_DEFECT("used-id-16-bit"))
+		e->id |= htole32(0x10000);
+	if (VIO_DEFECT("readable-written") && c->readable_len > 0)
+		*(uint8_t *)c->iov[0].iov_base ^= 1;
+	if (VIO_DEFECT("descriptors-written"))
+		((struct vring_desc *)(uintptr_t)q->desc)[c->head].len ^= 1;
+	if (VIO_DEFECT("avail-written"))
+		((struct vring_avail *)(uintptr_t)q->avail)->ring[i & q->mask] ^= 1;
+	if (VIO_DEFECT("used-twice"))
+		q->used->ring[q->used_idx++ & q->mask] = *e;
+	if (VIO_DEFECT("used-index-wrap") && q->used_idx == 0)
+		q->used_idx = 1;
+}
+#endif
+
 void vio_queue_push(struct vio_queue *q, struct vio_chain *chain, uint64_t len)
 {
 	struct vring_used_elem *e;
@@ -583,6 +628,9 @@ void vio_queue_push(struct vio_queue *q, struct vio_chain *chain, uint64_t len)
 	e->id = htole32(chain->head);
 	e->len = htole32((uint32_t)len);
 	q->used_idx++;
+#ifdef VIO_DEFECTS
+	push_defects(q, chain, e);
+#endif
 	if (VIO_UNLIKELY(state != CHAIN_BUSY))
 		push_special(q, chain, state);
 }
@@ -610,8 +658,19 @@ static inline bool queue_wants(const struct vio_queue *q, uint16_t since)
 	if (!q->started)
 		return false;
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (VIO_DEFECT("no-interrupt-despite-event-idx") && q->event_idx &&
+	    load16(&q->avail->flags) & VRING_AVAIL_F_NO_INTERRUPT)
+		return false;
+	if (VIO_DEFECT("used-event-plus-one") && q->event_idx)
+		return vring_need_event(load16(used_event(q)) + 1, q->published, since);
+	if (VIO_DEFECT("used-event-ignored") && q->event_idx)
+		return true;
+	if (VIO_DEFECT("used-event-unnegotiated"))
+		return vring_need_event(load16(used_event(q)), q->published, since);
 	if (q->event_idx)
 		return vring_need_event(load16(used_event(q)), q->published, since);
+	if (VIO_DEFECT("no-interrupt-ignored"))
+		return true;
 	return !(load16(&q->avail->flags) & VRING_AVAIL_F_NO_INTERRUPT);
 }
 

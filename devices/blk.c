@@ -3,6 +3,7 @@
  * "Block Device": parses requests, checks them once against the capacity, hands them to a storage
  * engine.
  */
+#include <viodm/defect.h>
 #include <viodm/blk.h>
 #include <viodm/iov.h>
 
@@ -75,7 +76,8 @@ static struct blk *to_blk(struct vio_device *dev)
  */
 static void blk_finish(struct blk_req *r, uint8_t status, uint64_t written)
 {
-	*r->status = status;
+	if (status != VIRTIO_BLK_S_OK || !VIO_DEFECT("blk-status-not-written"))
+		*r->status = status;
 	if (VIO_UNLIKELY(status != VIRTIO_BLK_S_OK))
 		vio_count(&r->bq->q->stats.errors, 1);
 	vio_queue_push(r->bq->q, &r->chain, written + (written == r->in_len ? 1 : 0));
@@ -129,6 +131,8 @@ static void blk_drained(struct vio_channel *ch)
 
 static bool sectors_ok(const struct blk *blk, uint64_t sector, uint64_t n)
 {
+	if (VIO_DEFECT("blk-range-unchecked"))
+		return sector + n <= UINT64_MAX / SECTOR / 2;
 	return vio_range_ok(sector, n, blk->capacity);
 }
 
@@ -142,6 +146,14 @@ static void blk_rw(struct blk_req *r, enum vio_io_op op, uint64_t sector,
 {
 	struct blk *blk = r->bq->blk;
 
+	if (VIO_DEFECT("blk-write-forgotten") && op == VIO_IO_WRITE) {
+		blk_finish(r, VIRTIO_BLK_S_OK, 0);
+		return;
+	}
+	if (VIO_DEFECT("blk-read-only-accepts") && op == VIO_IO_WRITE && blk->readonly) {
+		blk_finish(r, VIRTIO_BLK_S_OK, 0);
+		return;
+	}
 	if ((op == VIO_IO_WRITE && blk->readonly) || data->len % SECTOR ||
 	    !sectors_ok(blk, sector, data->len / SECTOR)) {
 		blk_finish(r, VIRTIO_BLK_S_IOERR, 0);
@@ -172,7 +184,8 @@ static void blk_flush(struct blk_req *r)
 
 static void blk_get_id(struct blk_req *r, struct vio_iov *in)
 {
-	size_t n = vio_iov_put(in, r->bq->blk->id, sizeof(r->bq->blk->id));
+	size_t n = vio_iov_put(in, r->bq->blk->id,
+			       sizeof(r->bq->blk->id) - (VIO_DEFECT("blk-id-short") ? 1 : 0));
 
 	blk_finish(r, VIRTIO_BLK_S_OK, n);
 }
@@ -197,6 +210,8 @@ static uint8_t segment_add(struct blk_req *r, const struct virtio_blk_discard_wr
 	struct blk_segment *s = &r->segments[r->n_segments];
 
 	/* BLK-DEV-029, BLK-DEV-030 */
+	if (VIO_DEFECT("blk-segment-flags-ignored"))
+		flags = 0;
 	if (flags & ~VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP || (discard && flags))
 		return VIRTIO_BLK_S_UNSUPP;
 	if (n > (discard ? BLK_MAX_DISCARD_SECTORS : BLK_MAX_WRITE_ZEROES_SECTORS) ||
@@ -224,6 +239,10 @@ static void blk_segments(struct blk_req *r, enum vio_io_op op, struct vio_iov *o
 	r->io.op = op;
 	r->io.iov = NULL;
 	r->io.n_iov = 0;
+	if (VIO_DEFECT("blk-discard-forgotten") && op == VIO_IO_WRITE_ZEROES) {
+		blk_finish(r, VIRTIO_BLK_S_OK, 0);
+		return;
+	}
 	if (blk->readonly || out->len == 0 || out->len % sizeof(raw) ||
 	    out->len / sizeof(raw) > BLK_MAX_SEGMENTS)
 		status = VIRTIO_BLK_S_IOERR;
@@ -241,6 +260,10 @@ static void blk_dispatch(struct blk_req *r, struct vio_iov *out, struct vio_iov 
 {
 	struct virtio_blk_outhdr hdr;
 
+	if (VIO_DEFECT("blk-header-alone") && r->chain.iov[0].iov_len != sizeof(hdr)) {
+		blk_finish(r, VIRTIO_BLK_S_IOERR, 0);
+		return;
+	}
 	if (vio_iov_pull(out, &hdr, sizeof(hdr)) < sizeof(hdr)) {
 		blk_finish(r, VIRTIO_BLK_S_IOERR, 0);
 		return;
@@ -265,7 +288,10 @@ static void blk_dispatch(struct blk_req *r, struct vio_iov *out, struct vio_iov 
 		blk_segments(r, VIO_IO_WRITE_ZEROES, out);
 		break;
 	default:
-		blk_finish(r, VIRTIO_BLK_S_UNSUPP, 0); /* BLK-IMP-003 */
+		blk_finish(r,
+			   VIO_DEFECT("blk-unknown-type-ok") ? VIRTIO_BLK_S_OK
+							     : VIRTIO_BLK_S_UNSUPP,
+			   0); /* BLK-IMP-003 */
 		break;
 	}
 }
@@ -345,7 +371,8 @@ static void blk_negotiated(struct vio_device *dev)
 	struct blk *blk = to_blk(dev);
 	bool flush = vio_device_has(dev, VIRTIO_BLK_F_FLUSH);
 
-	blk->writeback = flush && !blk->starts_writethrough;
+	blk->writeback =
+		(flush || VIO_DEFECT("blk-writeback-without-flush")) && !blk->starts_writethrough;
 	blk->conf.wce = blk->writeback;
 }
 
@@ -355,6 +382,8 @@ static void blk_config_write(struct vio_device *dev, uint32_t off, const void *b
 	struct blk *blk = to_blk(dev);
 
 	if (!vio_device_has(dev, VIRTIO_BLK_F_CONFIG_WCE) || wce < off || wce - off >= len)
+		return;
+	if (VIO_DEFECT("blk-wce-fixed"))
 		return;
 	blk->conf.wce = ((const uint8_t *)buf)[wce - off] != 0;
 	blk->writeback = blk->conf.wce;
@@ -372,6 +401,10 @@ static uint64_t blk_features(const struct vio_blk_config *cfg, const struct vio_
 		     bit(VIRTIO_BLK_F_TOPOLOGY) | bit(VIRTIO_BLK_F_FLUSH) |
 		     bit(VIRTIO_BLK_F_CONFIG_WCE);
 
+	if (VIO_DEFECT("blk-no-flush"))
+		f &= ~bit(VIRTIO_BLK_F_FLUSH);
+	if (VIO_DEFECT("blk-config-wce-missing"))
+		f &= ~bit(VIRTIO_BLK_F_CONFIG_WCE);
 	if (cfg->size_max)
 		f |= bit(VIRTIO_BLK_F_SIZE_MAX);
 	if (cfg->geometry)
@@ -412,7 +445,7 @@ static void conf_fill(struct virtio_blk_config *c, const struct vio_blk_config *
 	c->min_io_size = htole16((uint16_t)(info->physical_block / block));
 	c->opt_io_size = htole32(info->optimal_io / block);
 	c->wce = !cfg->writethrough;
-	c->num_queues = htole16(cfg->queues);
+	c->num_queues = htole16(VIO_DEFECT("blk-num-queues-0") ? 0 : cfg->queues);
 	c->max_discard_sectors = htole32(BLK_MAX_DISCARD_SECTORS);
 	c->max_discard_seg = htole32(BLK_MAX_SEGMENTS);
 	c->discard_sector_alignment = htole32(info->discard_granularity / SECTOR);

@@ -2,6 +2,7 @@
 /*
  * "Network Device": life, features, configuration space, and what the operator may do.
  */
+#include <viodm/defect.h>
 #include "net_internal.h"
 
 #include <endian.h>
@@ -86,7 +87,8 @@ static uint64_t features_offered(const struct net *net, bool hash, uint64_t no_f
 		f |= NET_BIT(VIRTIO_NET_F_HASH_REPORT);
 	if (hash && net->pairs > 1)
 		f |= NET_BIT(VIRTIO_NET_F_RSS);
-	return net_features_close(f & ~no_features);
+	f = net_features_close(f & ~no_features);
+	return VIO_DEFECT("net-no-control-queue") ? f & ~CTRL_VQ : f;
 }
 
 /*

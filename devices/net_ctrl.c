@@ -2,6 +2,7 @@
 /*
  * "Control Virtqueue": one command after the other; each is answered when it is in force.
  */
+#include <viodm/defect.h>
 #include "net_internal.h"
 
 #include <endian.h>
@@ -64,7 +65,8 @@ static int cmd_mac_addr(struct ctrl_call *c)
 	if (!take_all(c, mac, sizeof(mac)) || mac[0] & 1)
 		return -EINVAL;
 	net_filter_set_mac(&c->net->want.filter, mac);
-	net_conf_mac(c->net, mac); /* NET-DEV-108 */
+	if (!VIO_DEFECT("net-mac-not-shown"))
+		net_conf_mac(c->net, mac); /* NET-DEV-108 */
 	return 0;
 }
 
@@ -100,6 +102,8 @@ static int cmd_pairs(struct ctrl_call *c)
 	if (!take_all(c, &pairs, sizeof(pairs)))
 		return -EINVAL;
 	n = le16toh(pairs);
+	if (VIO_DEFECT("net-pairs-unchecked") && (n < 1 || n > net->pairs))
+		return 0;
 	if (n < 1 || n > net->pairs)
 		return -EINVAL;
 	net->want.pairs = n;
@@ -200,7 +204,7 @@ static int cmd_offloads(struct ctrl_call *c)
 	if (!take_all(c, &offloads, sizeof(offloads)))
 		return -EINVAL;
 	o = le64toh(offloads);
-	if (o & ~(net->features & NET_GUEST_OFFLOADS))
+	if (o & ~(net->features & NET_GUEST_OFFLOADS) && !VIO_DEFECT("net-offloads-unchecked"))
 		return -EINVAL;
 	net->want.offloads = net_features_close(o);
 	return 0;
@@ -341,7 +345,7 @@ static int ctrl_dispatch(struct ctrl_call *c)
 static void ctrl_answer(struct net *net, struct vio_chain *chain, const struct ctrl_call *c, int r)
 {
 	struct vio_iov in = vio_iov_writable(chain);
-	uint8_t ack = r < 0 ? VIRTIO_NET_ERR : VIRTIO_NET_OK;
+	uint8_t ack = r < 0 && !VIO_DEFECT("net-ack-always") ? VIRTIO_NET_ERR : VIRTIO_NET_OK;
 	uint64_t len = 1;
 
 	if (c && c->reply_len)

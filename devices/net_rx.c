@@ -3,6 +3,7 @@
  * Receive queues. A frame goes straight from where the port reads it into the driver's buffers
  * when they are sure to hold it; otherwise by way of a buffer of ours, where it can wait.
  */
+#include <viodm/defect.h>
 #include "net_internal.h"
 
 #include <endian.h>
@@ -248,7 +249,8 @@ static enum rx_fate rx_put(struct net_pair *p, struct net_rx_hdr *hdr, const str
 	c = rx->held[rx->first & rx->mask];
 	v = &c->iov[c->n_readable];
 	if (VIO_LIKELY(v->iov_len >= need)) {
-		hdr->h.num_buffers = htole16(1); /* NET-DEV-039 */
+		hdr->h.num_buffers =
+			htole16(VIO_DEFECT("net-num-buffers-0") ? 0 : 1); /* NET-DEV-039 */
 		rx_fill(v->iov_base, hdr, p->net->hdr_len, iov, n, len);
 		rx_push(p, need);
 		rx->given = NET_ROOM_NONE;

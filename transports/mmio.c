@@ -3,6 +3,7 @@
  * "Virtio Over MMIO", version 2: decodes registers, nothing else. What a register means is in
  * core/device.c; only selectors and the interrupt status live here.
  */
+#include <viodm/defect.h>
 #include <viodm/mmio.h>
 #include <viodm/transport.h>
 
@@ -84,7 +85,8 @@ static void raise(struct vio_mmio *m, uint32_t bit)
 static void mmio_queue_interrupt(struct vio_transport *t, uint16_t index)
 {
 	(void)index;
-	raise(to_mmio(t), VIRTIO_MMIO_INT_VRING);
+	raise(to_mmio(t),
+	      VIO_DEFECT("mmio-wrong-isr-bit") ? VIRTIO_MMIO_INT_CONFIG : VIRTIO_MMIO_INT_VRING);
 }
 
 static void mmio_config_interrupt(struct vio_transport *t)
@@ -100,7 +102,8 @@ static void mmio_reset(struct vio_transport *t)
 	m->driver_features_sel = 0;
 	m->queue_sel = 0;
 	m->shm_sel = 0;
-	m->isr = 0; /* MMIO-DEV-005 */
+	if (!VIO_DEFECT("mmio-isr-survives-reset"))
+		m->isr = 0; /* MMIO-DEV-005 */
 	update_level(m);
 }
 
@@ -155,8 +158,12 @@ static uint32_t queue_read(struct vio_mmio *m, uint64_t off)
 	vio_device_queue_get(m->base.dev, m->queue_sel, &q);
 	switch (off) {
 	case VIRTIO_MMIO_QUEUE_NUM_MAX:
+		if (VIO_DEFECT("mmio-queue-everywhere") && q.max_size == 0)
+			return 64;
 		return q.max_size;
 	case VIRTIO_MMIO_QUEUE_READY:
+		if (VIO_DEFECT("mmio-ready-reads-0"))
+			return 0;
 		return q.enabled;
 	default:
 		return q.resetting;
@@ -169,9 +176,9 @@ static uint32_t reg_read(struct vio_mmio *m, uint64_t off)
 
 	switch (off) {
 	case VIRTIO_MMIO_MAGIC_VALUE:
-		return MMIO_MAGIC;
+		return VIO_DEFECT("mmio-magic") ? 0 : MMIO_MAGIC;
 	case VIRTIO_MMIO_VERSION:
-		return MMIO_VERSION;
+		return VIO_DEFECT("mmio-version-1") ? 1 : MMIO_VERSION;
 	case VIRTIO_MMIO_DEVICE_ID:
 		return vio_device_id(dev);
 	case VIRTIO_MMIO_VENDOR_ID:
@@ -183,6 +190,8 @@ static uint32_t reg_read(struct vio_mmio *m, uint64_t off)
 	case MMIO_QUEUE_RESET:
 		return queue_read(m, off);
 	case VIRTIO_MMIO_INTERRUPT_STATUS:
+		if (VIO_DEFECT("mmio-isr-clears-on-read"))
+			return atomic_exchange(&m->isr, 0);
 		return m->isr;
 	case VIRTIO_MMIO_STATUS:
 		return vio_device_status(dev);
@@ -250,7 +259,7 @@ static void reg_write(struct vio_mmio *m, uint64_t off, uint32_t v)
 		vio_device_kick(dev, v);
 		break;
 	case VIRTIO_MMIO_INTERRUPT_ACK:
-		m->isr &= ~v;
+		m->isr &= VIO_DEFECT("mmio-ack-clears-all") ? 0 : ~v;
 		update_level(m);
 		break;
 	case VIRTIO_MMIO_STATUS:

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The common configuration structure ("Common configuration structure layout"). */
+#include <viodm/defect.h>
 #include "pci_internal.h"
 
 #include <linux/virtio_pci.h>
@@ -37,12 +38,16 @@ static uint32_t common_queue_read(struct vio_pci *pci, uint32_t off)
 	vio_device_queue_get(pci->transport.dev, index, &q);
 	switch (off) {
 	case VIRTIO_PCI_COMMON_Q_SIZE:
+		if (VIO_DEFECT("pci-queue-everywhere") && q.size == 0)
+			return 64;
 		return q.size; /* 0 for a queue that does not exist, PCI-DEV-032 */
 	case VIRTIO_PCI_COMMON_Q_MSIX:
 		return common_queue_vector(pci, index);
 	case VIRTIO_PCI_COMMON_Q_ENABLE:
 		return q.enabled;
 	case VIRTIO_PCI_COMMON_Q_NOFF:
+		if (VIO_DEFECT("pci-notify-offset"))
+			return index + 1;
 		return index < pci->n_queues ? index : 0;
 	case VIRTIO_PCI_COMMON_Q_DESCLO:
 		return (uint32_t)q.desc;
@@ -67,6 +72,12 @@ uint32_t vio_pci_common_read(struct vio_pci *pci, uint32_t off, size_t len)
 
 	if (off >= PCI_COMMON_LENGTH || common_width[off] != len)
 		return 0;
+	if (VIO_DEFECT("pci-select-reads-0") && off == VIRTIO_PCI_COMMON_Q_SELECT)
+		return 0;
+	if (VIO_DEFECT("pci-driver-features-read-0") && off == VIRTIO_PCI_COMMON_GF)
+		return 0;
+	if (VIO_DEFECT("pci-num-queues") && off == VIRTIO_PCI_COMMON_NUMQ)
+		return pci->n_queues + 1u;
 	switch (off) {
 	case VIRTIO_PCI_COMMON_DFSELECT:
 		return atomic_load(&pci->device_feature_select);
@@ -94,6 +105,10 @@ uint32_t vio_pci_common_read(struct vio_pci *pci, uint32_t off, size_t len)
 /* PCI-DEV-075 to 080: any vector of the table, or none; a vector outside it reads back as none. */
 static uint16_t common_vector(const struct vio_pci *pci, uint32_t v)
 {
+	if (VIO_DEFECT("pci-vector-unchecked") && v != VIRTIO_MSI_NO_VECTOR)
+		return (uint16_t)v;
+	if (VIO_DEFECT("pci-vector-refused") && v == 1)
+		return VIRTIO_MSI_NO_VECTOR;
 	return v < pci->n_vectors ? (uint16_t)v : VIRTIO_MSI_NO_VECTOR;
 }
 
@@ -118,6 +133,8 @@ static void common_queue_write(struct vio_pci *pci, uint32_t off, uint32_t v)
 		atomic_store(&pci->queue_vector[index], common_vector(pci, v));
 		break;
 	case VIRTIO_PCI_COMMON_Q_ENABLE:
+		if (v == 0 && VIO_DEFECT("pci-enable-0-disables"))
+			vio_device_queue_disable(dev, index);
 		if (v == 1) /* a driver must not write 0: there is no disabling here */
 			vio_device_queue_enable(dev, index);
 		break;

@@ -3,6 +3,7 @@
  * ISR and INTx, and the choice between INTx and MSI-X for each event ("Used Buffer Notifications",
  * "Notification of Device Configuration Changes").
  */
+#include <viodm/defect.h>
 #include "pci_internal.h"
 
 #include <errno.h>
@@ -70,6 +71,10 @@ void vio_pci_queue_interrupt(struct vio_transport *t, uint16_t index)
 		return;
 	}
 	vector = atomic_load(&pci->queue_vector[index]);
+	if (VIO_DEFECT("pci-no-vector-fires") && vector == VIRTIO_MSI_NO_VECTOR)
+		vector = 0;
+	if (VIO_DEFECT("pci-vector-unchecked") && vector >= pci->n_vectors)
+		return;
 	if (vector != VIRTIO_MSI_NO_VECTOR) /* PCI-DEV-081 */
 		vio_msix_fire(pci, vector);
 }
@@ -79,7 +84,8 @@ void vio_pci_config_interrupt(struct vio_transport *t)
 	struct vio_pci *pci = vio_container_of(t, struct vio_pci, transport);
 	uint16_t vector;
 
-	isr_set(pci, PCI_ISR_CONFIG); /* PCI-DEV-048: with MSI-X too */
+	if (!VIO_DEFECT("pci-config-isr-missing") || !(atomic_load(&pci->irq_flags) & PCI_IRQ_MSIX))
+		isr_set(pci, PCI_ISR_CONFIG); /* PCI-DEV-048: with MSI-X too */
 	if (!(atomic_load(&pci->irq_flags) & PCI_IRQ_MSIX))
 		return;
 	vector = atomic_load(&pci->config_vector);
@@ -93,7 +99,8 @@ uint8_t vio_pci_isr_read(struct vio_pci *pci)
 
 	pthread_mutex_lock(&pci->irq_lock);
 	isr = pci->isr;
-	pci->isr = 0; /* PCI-DEV-051 */
+	if (!VIO_DEFECT("pci-isr-stays"))
+		pci->isr = 0; /* PCI-DEV-051 */
 	intx_settle(pci);
 	pthread_mutex_unlock(&pci->irq_lock);
 	return isr;

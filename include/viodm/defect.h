@@ -1,0 +1,1 @@
+../../core/defect.h
