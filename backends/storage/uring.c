@@ -20,6 +20,13 @@
 
 #define ENTRIES 256
 
+/*
+ * The kernel holds what one submission brings for a disk until the end of it. A disk that has
+ * nothing else to do should not wait for all of a large batch to be prepared: with 32 requests that
+ * come and go together this is a tenth of the throughput.
+ */
+#define DIRECT_BATCH 8
+
 struct uring_channel {
 	struct vio_channel base;
 	const struct file *file;
@@ -213,6 +220,8 @@ static void uring_submit_io(struct vio_channel *base, struct vio_io *io)
 	}
 	*io_state(io) = (struct uring_io){.op.done = on_complete, .ch = ch};
 	io_start(ch, io);
+	if (ch->file->direct && ch->u->unsubmitted >= DIRECT_BATCH)
+		uring_submit(ch->u);
 }
 
 /* On the loop's ring the loop submits, once for all queues of this turn. */
