@@ -22,6 +22,10 @@ static const struct check_list *const lists[] = {
 	&checks_blk_segments,
 	&checks_blk_cache,
 	&checks_blk_hostile,
+	&checks_net_config,
+	&checks_net_tx,
+	&checks_net_rx,
+	&checks_net_ctrl,
 };
 /* clang-format on */
 
