@@ -243,11 +243,17 @@ int vhu_mem_set(struct vio_vhost_user *vu, const struct vio_vhost_region *r, con
 	return mem_switch(vu, &next);
 }
 
+/*
+ * QEMU before 8.0 sends each of these once for every pair of queues of a network card: a region
+ * that is there, or one that is gone already, is no news.
+ */
 int vhu_mem_add(struct vio_vhost_user *vu, const struct vio_vhost_region *r, int fd)
 {
 	struct vhu_table next = vu->table;
 	int ret;
 
+	if (table_find(&vu->table, r, fd))
+		return 0;
 	if (next.n == VIO_VHOST_USER_MAX_SLOTS)
 		return vhu_bad(vu, "too many regions");
 	ret = region_create(vu, r, fd, &next.region[next.n]);
@@ -267,7 +273,7 @@ int vhu_mem_remove(struct vio_vhost_user *vu, const struct vio_vhost_region *r)
 		next.region[i] = next.region[--next.n];
 		return mem_switch(vu, &next);
 	}
-	return vhu_bad(vu, "no such region");
+	return 0;
 }
 
 void vhu_mem_clear(struct vio_vhost_user *vu)
