@@ -45,14 +45,32 @@ static void expect_recovery(struct run *r, const char *row)
 	io_roundtrip(r, row);
 }
 
-/* The device says that it gave up, or did nothing that it must not do and goes on. */
+/*
+ * A back-end in another process may hand a bad chain back with nothing written, instead of giving
+ * up: the protocol has little to say so.
+ */
+static bool handed_back(struct run *r)
+{
+	struct drv_queue *q = io_queue(r);
+	uint16_t n = drv_queue_ready(q);
+	struct raw_used u;
+
+	return r->way == WAY_VHOST_USER && n == 1 && raw_wait(r, &u) && u.len == 0;
+}
+
+/* The device does not serve what is broken, and says that it gave up. */
 static void expect_refusal(struct run *r, const char *row, const char *what)
 {
-	uint8_t status;
+	uint8_t status = 0;
+	bool back;
 
 	run_quiet(r);
-	status = run_await_status(r, NEEDS_RESET);
-	expect(r, "BASIC-DEV-002", status & NEEDS_RESET,
+	back = handed_back(r);
+	if (!back)
+		status = run_await_status(r, NEEDS_RESET);
+	expect(r, row, back || drv_queue_ready(io_queue(r)) == 0, "nothing broken to be served",
+	       "%u buffers used, %s", drv_queue_ready(io_queue(r)), what);
+	expect(r, "BASIC-DEV-002", back || (status & NEEDS_RESET),
 	       "DEVICE_NEEDS_RESET when the driver broke the ring", "status %#x, %s", status, what);
 	run_note(r, "recovers from %s", what);
 	expect_recovery(r, row);
