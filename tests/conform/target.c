@@ -166,7 +166,8 @@ static int inproc_open(struct run *r, const struct target_config *cfg, const cha
 	}
 	p->log = (struct vio_log){.write = drop_line, .arg = r, .max_level = VIO_LOG_WARN};
 	p->ram = r->mem;
-	ret = drv_mem_add(&p->ram, RAM_GPA + 2 * RAM_SIZE, RAM_SIZE);
+	if (vio_config_n_devices(p->cfg) > 1)
+		ret = drv_mem_add(&p->ram, RAM_GPA + 2 * RAM_SIZE, RAM_SIZE);
 	if (ret == 0)
 		ret = drv_mem_map(&p->ram, &p->map);
 	if (ret == 0)
