@@ -25,9 +25,12 @@ extern const struct check_list checks_blk_segments; /* blk: discard, write zeroe
 extern const struct check_list checks_blk_cache;    /* blk: cache modes, read-only disks */
 extern const struct check_list checks_blk_hostile;  /* blk: requests that break the rules */
 
-extern const struct check_list checks_net_config; /* net: features, configuration */
-extern const struct check_list checks_net_tx;	  /* net: packet transmission */
-extern const struct check_list checks_net_rx;	  /* net: receive buffers, incoming packets */
-extern const struct check_list checks_net_ctrl;	  /* net: filters, addresses, VLANs */
+extern const struct check_list checks_net_config;  /* net: features, configuration */
+extern const struct check_list checks_net_tx;	   /* net: packet transmission */
+extern const struct check_list checks_net_rx;	   /* net: receive buffers, incoming packets */
+extern const struct check_list checks_net_ctrl;	   /* net: filters, addresses, VLANs */
+extern const struct check_list checks_net_mq;	   /* net: several pairs, RSS */
+extern const struct check_list checks_net_hash;	   /* net: hashes, coalescing */
+extern const struct check_list checks_net_hostile; /* net: frames and commands that are none */
 
 #endif

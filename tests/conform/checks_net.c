@@ -49,6 +49,18 @@ void card_open(struct run *r, struct card *c, uint64_t features, uint32_t rx_len
 	card_open_pair(c, 0);
 }
 
+void card_reenable(struct card *c, uint16_t queue)
+{
+	struct drv_device *d = &c->r->drv;
+
+	drv_queue_clear(&d->queue[queue]);
+	if (queue != c->net.ctrl)
+		drv_net_forget(&c->net, queue);
+	if (c->r->bus->ops->irq_setup)
+		drv_irq_setup(c->r->bus, d->n_queues);
+	drv_device_place_queue(d, queue);
+}
+
 void card_stop(struct card *c)
 {
 	drv_net_fini(&c->net);

@@ -67,6 +67,9 @@ void card_open_pair(struct card *c, uint16_t pair);
 /* Ends the check unless a frame on pair 0 comes back within 200 ms. */
 void card_need_echo(struct card *c);
 
+/* Sets up a queue that was reset, empty; interrupts as well. */
+void card_reenable(struct card *c, uint16_t queue);
+
 /* The address in the configuration space, which is there with MAC. */
 void card_config_mac(struct run *r, uint8_t mac[6]);
 
