@@ -10,8 +10,8 @@
 #include <string.h>
 
 #define PAIRS 256u
-#define BATCH 64u /* frames per deliver() */
-#define TURN  4u  /* batches before others on the loop have their turn */
+#define BATCH 32u /* frames per deliver() */
+#define TURN  8u  /* batches before others on the loop have their turn */
 
 #define HEADERS 42u /* Ethernet, IPv4, UDP */
 #define HEAD	50u /* ... and the number */
@@ -94,14 +94,14 @@ static void on_bring(struct vio_defer *defer)
 		taken = nq->base.user->deliver(&nq->base, nq->frames, BATCH);
 		nq->number += taken;
 		all += taken;
+		if (taken > 0)
+			nq->base.user->flush(&nq->base); /* the driver works on these meanwhile */
 		if (taken < BATCH || !nq->on)
 			break;
 	}
 	count(&nq->counts->brought, all);
 	if (taken == BATCH && nq->on && !nq->unselected)
 		vio_loop_defer(nq->loop, &nq->defer);
-	if (all > 0)
-		nq->base.user->flush(&nq->base);
 }
 
 /* Starts bringing frames, or stops. */

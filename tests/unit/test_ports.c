@@ -116,7 +116,7 @@ static void test_null_brings(void)
 			user_receive(u, rooms[r]);
 			user_settle(u);
 			CU_ASSERT_EQUAL(u->n, rooms[r]);
-			CU_ASSERT_EQUAL(u->n_flush, (rooms[r] + 255) / 256);
+			CU_ASSERT_EQUAL(u->n_flush, (rooms[r] + 31) / 32);
 			CU_ASSERT_EQUAL(vio_loop_manual_run(loop, 0), 0);
 			for (unsigned i = 0; i < u->n; i++)
 				check_generated(&u->got[i], sizes[s], 7, number++);
