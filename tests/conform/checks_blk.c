@@ -44,43 +44,48 @@ void disk_start_writable(struct run *r, struct disk *d, uint64_t features)
 	disk_start(r, d, features);
 }
 
-uint8_t disk_do_on(struct disk *d, const char *row, uint16_t queue, struct drv_blk_req *req)
+uint8_t disk_do_on(struct disk *d, uint16_t queue, struct drv_blk_req *req)
 {
 	int ret = drv_blk_do(&d->blk, queue, req);
 
 	if (ret == -ENOSPC)
 		skip(d->r, "a request does not fit into this queue");
-	need(d->r, row, ret == 0, "a request to come back", "it does not (type %u, sector %llu)",
-	     req->type, (unsigned long long)req->sector);
-	need(d->r, row, !req->damaged, "nothing but the answer to be written",
+	need(d->r, "BLK-IMP-002", ret == 0, "a request to come back",
+	     "it does not (type %u, sector %llu)", req->type, (unsigned long long)req->sector);
+	need(d->r, "BLK-IMP-002", req->status <= VIRTIO_BLK_S_UNSUPP,
+	     "a status in the last writable byte", "%#x (type %u)", req->status, req->type);
+	need(d->r, "BLK-IMP-002", !req->damaged, "nothing but the answer to be written",
 	     "something around it was (type %u)", req->type);
 	return req->status;
 }
 
-uint8_t disk_do(struct disk *d, const char *row, struct drv_blk_req *req)
+uint8_t disk_do(struct disk *d, struct drv_blk_req *req)
 {
-	return disk_do_on(d, row, 0, req);
+	return disk_do_on(d, 0, req);
 }
 
-void disk_read(struct disk *d, const char *row, uint64_t sector, void *to, uint32_t sectors)
+static void disk_rw(struct disk *d, struct drv_blk_req *req)
 {
-	struct drv_blk_req req = {
-		.type = VIRTIO_BLK_T_IN, .sector = sector, .in = to, .in_len = sectors * SECTOR};
-
-	need(d->r, row, disk_do(d, row, &req) == VIRTIO_BLK_S_OK, "a read to succeed",
-	     "status %u (%u sectors at %llu)", req.status, sectors, (unsigned long long)sector);
+	need(d->r, "BLK-IMP-001", disk_do(d, req) == VIRTIO_BLK_S_OK,
+	     "a read or write of sectors that there are to succeed",
+	     "status %u (type %u, sector %llu)", req->status, req->type,
+	     (unsigned long long)req->sector);
 }
 
-void disk_write(struct disk *d, const char *row, uint64_t sector, const void *from,
-		uint32_t sectors)
+void disk_read(struct disk *d, uint64_t sector, void *to, uint32_t sectors)
 {
-	struct drv_blk_req req = {.type = VIRTIO_BLK_T_OUT,
-				  .sector = sector,
-				  .out = from,
-				  .out_len = sectors * SECTOR};
+	disk_rw(d, &(struct drv_blk_req){.type = VIRTIO_BLK_T_IN,
+					 .sector = sector,
+					 .in = to,
+					 .in_len = sectors * SECTOR});
+}
 
-	need(d->r, row, disk_do(d, row, &req) == VIRTIO_BLK_S_OK, "a write to succeed",
-	     "status %u (%u sectors at %llu)", req.status, sectors, (unsigned long long)sector);
+void disk_write(struct disk *d, uint64_t sector, const void *from, uint32_t sectors)
+{
+	disk_rw(d, &(struct drv_blk_req){.type = VIRTIO_BLK_T_OUT,
+					 .sector = sector,
+					 .out = from,
+					 .out_len = sectors * SECTOR});
 }
 
 uint32_t disk_area_len(const struct disk *d)
@@ -88,33 +93,35 @@ uint32_t disk_area_len(const struct disk *d)
 	return DISK_AREA_BLOCKS * d->block * SECTOR;
 }
 
-void disk_scribble(struct disk *d, const char *row, uint8_t *now)
+void disk_scribble(struct disk *d, uint8_t *now)
 {
 	uint32_t n = DISK_AREA_BLOCKS * d->block;
 
-	disk_read(d, row, d->area, now, n);
+	disk_read(d, d->area, now, n);
 	for (uint32_t i = 0; i < n * SECTOR; i++)
 		now[i] ^= (uint8_t)(1 + (i / SECTOR + i) % 255);
 	/* Never zero all over, whatever was there. */
 	for (uint32_t i = 0; i < n; i++)
 		now[i * SECTOR + 7] |= 0x10;
-	disk_write(d, row, d->area, now, n);
+	disk_write(d, d->area, now, n);
+	need(d->r, "BLK-IMP-001", disk_unchanged(d, now), "to read what was written",
+	     "something else");
 }
 
-bool disk_unchanged(struct disk *d, const char *row, const uint8_t *was)
+bool disk_unchanged(struct disk *d, const uint8_t *was)
 {
 	static uint8_t now[DISK_MAX_DATA];
 
-	disk_read(d, row, d->area, now, DISK_AREA_BLOCKS * d->block);
+	disk_read(d, d->area, now, DISK_AREA_BLOCKS * d->block);
 	return memcmp(was, now, disk_area_len(d)) == 0;
 }
 
 void disk_revive(struct disk *d, const char *row)
 {
-	uint8_t sector[SECTOR * MAX_BLOCK_SECTORS];
 	struct run *r = d->r;
 
 	drv_device_stop(&r->drv);
+	need(r, row, drv_status(r->bus) == 0, "a reset to help", "status %#x", drv_status(r->bus));
 	disk_start(r, d, r->offered);
-	disk_read(d, row, 0, sector, d->block);
+	io_roundtrip(r, row);
 }

@@ -44,26 +44,28 @@ void disk_start(struct run *r, struct disk *d, uint64_t features);
 /* The same for checks that write: ends the check on a read-only disk. */
 void disk_start_writable(struct run *r, struct disk *d, uint64_t features);
 
-/*
- * Does one request on queue 0 and returns its status. One that does not come back, or around whose
- * buffers something was written, ends the check as failed (`row`).
- */
-uint8_t disk_do(struct disk *d, const char *row, struct drv_blk_req *req);
-uint8_t disk_do_on(struct disk *d, const char *row, uint16_t queue, struct drv_blk_req *req);
+/* The rows of what follows; every check that uses a disk has them. */
+#define DISK_ROWS "BLK-IMP-001 BLK-IMP-002 BASIC-DEV-005"
 
-/* The same, for requests that have to succeed. */
-void disk_read(struct disk *d, const char *row, uint64_t sector, void *to, uint32_t sectors);
-void disk_write(struct disk *d, const char *row, uint64_t sector, const void *from,
-		uint32_t sectors);
+/*
+ * Does one request, on queue 0, and returns its status. One that does not come back, that has no
+ * status, or around whose buffers something was written, ends the check as failed (BLK-IMP-002).
+ */
+uint8_t disk_do(struct disk *d, struct drv_blk_req *req);
+uint8_t disk_do_on(struct disk *d, uint16_t queue, struct drv_blk_req *req);
+
+/* The same, for requests that have to succeed (BLK-IMP-001). */
+void disk_read(struct disk *d, uint64_t sector, void *to, uint32_t sectors);
+void disk_write(struct disk *d, uint64_t sector, const void *from, uint32_t sectors);
 
 /*
  * Writes the area anew, every byte another than before, and returns in `now` (8 blocks) what it
- * holds.
+ * holds, as it reads then (BLK-IMP-001).
  */
-void disk_scribble(struct disk *d, const char *row, uint8_t *now);
+void disk_scribble(struct disk *d, uint8_t *now);
 
 /* Is the area as `was` says? */
-bool disk_unchanged(struct disk *d, const char *row, const uint8_t *was);
+bool disk_unchanged(struct disk *d, const uint8_t *was);
 
 /* Bytes of the area. */
 uint32_t disk_area_len(const struct disk *d);

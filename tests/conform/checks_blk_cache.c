@@ -22,12 +22,12 @@ static uint8_t *area(void)
 }
 
 /* Reads the area of a disk that nothing may write to. */
-static void read_area(struct disk *d, const char *row)
+static void read_area(struct disk *d)
 {
-	disk_read(d, row, d->area, area(), DISK_AREA_BLOCKS * d->block);
+	disk_read(d, d->area, area(), DISK_AREA_BLOCKS * d->block);
 }
 
-static uint8_t write_junk(struct disk *d, const char *row, uint32_t blocks)
+static uint8_t write_junk(struct disk *d, uint32_t blocks)
 {
 	static uint8_t junk[DISK_MAX_DATA];
 	struct drv_blk_req req = {.type = VIRTIO_BLK_T_OUT,
@@ -37,7 +37,7 @@ static uint8_t write_junk(struct disk *d, const char *row, uint32_t blocks)
 
 	for (uint32_t i = 0; i < req.out_len; i++)
 		junk[i] = area()[i] ^ 0x5a;
-	return disk_do(d, row, &req);
+	return disk_do(d, &req);
 }
 
 static void read_only(struct run *r, uint64_t features)
@@ -45,11 +45,11 @@ static void read_only(struct run *r, uint64_t features)
 	struct disk d;
 
 	disk_start(r, &d, features);
-	read_area(&d, "BLK-DEV-028");
+	read_area(&d);
 	for (uint32_t n = 1; n <= DISK_AREA_BLOCKS; n *= 2)
-		expect(r, "BLK-DEV-027", write_junk(&d, "BLK-DEV-027", n) == VIRTIO_BLK_S_IOERR,
+		expect(r, "BLK-DEV-027", write_junk(&d, n) == VIRTIO_BLK_S_IOERR,
 		       "S_IOERR for a write to a read-only disk", "another status, %u blocks", n);
-	expect(r, "BLK-DEV-028", disk_unchanged(&d, "BLK-DEV-028", area()),
+	expect(r, "BLK-DEV-028", disk_unchanged(&d, area()),
 	       "nothing to be written to a read-only disk", "data changed");
 }
 
@@ -70,19 +70,19 @@ static void check_read_only_segments(struct run *r)
 	struct disk d;
 
 	disk_start(r, &d, DRV_ALL_FEATURES);
-	read_area(&d, "BLK-IMP-008");
+	read_area(&d);
 	s = (struct virtio_blk_discard_write_zeroes){.sector = htole64(d.area),
 						     .num_sectors = htole32(d.block)};
 	for (unsigned i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
 		struct drv_blk_req req = {.type = types[i], .out = &s, .out_len = sizeof(s)};
 
-		disk_do(&d, "BLK-IMP-008", &req);
+		disk_do(&d, &req);
 		expect(r, "BLK-IMP-008",
 		       req.status == VIRTIO_BLK_S_IOERR || req.status == VIRTIO_BLK_S_UNSUPP,
 		       "an error on a read-only disk", "status %u for type %u", req.status,
 		       req.type);
 	}
-	expect(r, "BLK-IMP-008", disk_unchanged(&d, "BLK-IMP-008", area()),
+	expect(r, "BLK-IMP-008", disk_unchanged(&d, area()),
 	       "nothing to be changed on a read-only disk", "data changed");
 }
 
@@ -98,16 +98,16 @@ static void survives_reset(struct run *r, uint64_t features, int writeback)
 	disk_start_writable(r, &d, features);
 	if (writeback >= 0)
 		drv_config_write(r->bus, offsetof(struct virtio_blk_config, wce), &value, 1);
-	disk_scribble(&d, "BLK-IMP-007", area());
+	disk_scribble(&d, area());
 	if (writeback != 0 && drv_device_has(&r->drv, VIRTIO_BLK_F_FLUSH)) {
 		struct drv_blk_req req = {.type = VIRTIO_BLK_T_FLUSH};
 
-		need(r, "BLK-IMP-007", disk_do(&d, "BLK-IMP-007", &req) == VIRTIO_BLK_S_OK,
-		     "a flush to succeed", "status %u", req.status);
+		need(r, "BLK-IMP-007", disk_do(&d, &req) == VIRTIO_BLK_S_OK, "a flush to succeed",
+		     "status %u", req.status);
 	}
 	drv_device_stop(&r->drv);
 	disk_start(r, &d, features);
-	expect(r, "BLK-IMP-007", disk_unchanged(&d, "BLK-IMP-007", area()),
+	expect(r, "BLK-IMP-007", disk_unchanged(&d, area()),
 	       "stable writes to be there after a reset", "other data, writeback %d", writeback);
 	drv_device_stop(&r->drv);
 }
@@ -129,7 +129,7 @@ static void check_cache_switches(struct run *r)
 
 	disk_start_writable(r, &d, DRV_ALL_FEATURES);
 	for (unsigned round = 0; round < 20; round++) {
-		disk_scribble(&d, "BLK-IMP-007", area());
+		disk_scribble(&d, area());
 		memset(area(), 1 + (int)round, disk_area_len(&d));
 		for (uint32_t i = 0; i < DISK_AREA_BLOCKS; i++) {
 			const uint8_t value = i % 2;
@@ -148,15 +148,15 @@ static void check_cache_switches(struct run *r)
 			     drv_blk_wait(&d.blk, 0, &req[i]) == 0 &&
 				     req[i].status == VIRTIO_BLK_S_OK,
 			     "a write to succeed while the cache mode changes", "it does not");
-		need(r, "BLK-IMP-007", disk_unchanged(&d, "BLK-IMP-007", area()),
-		     "what was written", "other data");
+		need(r, "BLK-IMP-007", disk_unchanged(&d, area()), "what was written",
+		     "other data");
 	}
 }
 
 static const struct check checks[] = {
 	{
 		.name = "blk-read-only",
-		.rows = "BLK-DEV-027 BLK-DEV-028 BASIC-DEV-005",
+		.rows = "BLK-DEV-027 BLK-DEV-028 " DISK_ROWS,
 		.how = "Writes to a read-only disk end with S_IOERR and change nothing.",
 		.kind = CHECK_REQUIREMENT,
 		.ways = WAY_ANY,
@@ -166,7 +166,7 @@ static const struct check checks[] = {
 	},
 	{
 		.name = "blk-read-only-declined",
-		.rows = "BLK-DEV-027 BLK-DEV-028 BASIC-DEV-005",
+		.rows = "BLK-DEV-027 BLK-DEV-028 " DISK_ROWS,
 		.how = "The same by a driver that did not accept RO.",
 		.kind = CHECK_REQUIREMENT,
 		.ways = WAY_ANY,
@@ -176,7 +176,7 @@ static const struct check checks[] = {
 	},
 	{
 		.name = "blk-read-only-segments",
-		.rows = "BLK-IMP-008 BASIC-DEV-005",
+		.rows = "BLK-IMP-008 " DISK_ROWS,
 		.how = "Discard, write zeroes and secure erase fail on a read-only disk and change "
 		       "nothing.",
 		.kind = CHECK_ROBUSTNESS,
@@ -187,7 +187,7 @@ static const struct check checks[] = {
 	},
 	{
 		.name = "blk-cache-modes",
-		.rows = "BLK-IMP-007 BASIC-DEV-005",
+		.rows = "BLK-IMP-007 " DISK_ROWS,
 		.how = "Writes in every cache mode, flushes where that is needed, resets and "
 		       "reads.",
 		.kind = CHECK_REQUIREMENT,
@@ -198,7 +198,7 @@ static const struct check checks[] = {
 	},
 	{
 		.name = "blk-cache-switches",
-		.rows = "BLK-IMP-007 BASIC-DEV-005",
+		.rows = "BLK-IMP-007 " DISK_ROWS,
 		.how = "Switches the cache mode while writes are in flight.",
 		.kind = CHECK_STRESS,
 		.ways = WAY_ANY,

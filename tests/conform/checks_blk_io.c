@@ -29,17 +29,17 @@ static void check_units(struct run *r)
 	uint32_t n;
 
 	disk_start_writable(r, &d, DRV_ALL_FEATURES);
-	disk_scribble(&d, "BLK-IMP-001", area());
+	disk_scribble(&d, area());
 	n = DISK_AREA_BLOCKS / 2 * d.block;
 	for (unsigned i = 0; i < 2; i++) {
-		disk_read(&d, "BLK-IMP-001", d.area + i * n, half, n);
+		disk_read(&d, d.area + i * n, half, n);
 		expect(r, "BLK-IMP-001", memcmp(half, area() + i * n * SECTOR, n * SECTOR) == 0,
 		       "sector numbers to count 512 bytes", "other data, %u sectors on", i * n);
 	}
 	memset(half, 0x3c, sizeof(half));
-	disk_write(&d, "BLK-IMP-001", d.area + d.block, half, d.block);
+	disk_write(&d, d.area + d.block, half, d.block);
 	memset(area() + d.block * SECTOR, 0x3c, d.block * SECTOR);
-	expect(r, "BLK-IMP-001", disk_unchanged(&d, "BLK-IMP-001", area()),
+	expect(r, "BLK-IMP-001", disk_unchanged(&d, area()),
 	       "a write to change its sectors and no others", "it did not");
 }
 
@@ -48,9 +48,9 @@ static void check_last_sector(struct run *r)
 	struct disk d;
 
 	disk_start(r, &d, DRV_ALL_FEATURES);
-	disk_read(&d, "BLK-IMP-001", 0, area(), d.block);
+	disk_read(&d, 0, area(), d.block);
 	/* The capacity may end with a part of a block. */
-	disk_read(&d, "BLK-IMP-001", d.capacity / d.block * d.block - d.block, area(), d.block);
+	disk_read(&d, d.capacity / d.block * d.block - d.block, area(), d.block);
 }
 
 static void expect_len(struct disk *d, const struct drv_blk_req *req, uint32_t len,
@@ -79,13 +79,13 @@ static void check_status_byte(struct run *r)
 					  .in_len = 2 * d.block * SECTOR,
 					  .framing = i == 0 ? NULL : &framings[i - 1]};
 
-		disk_do(&d, "BLK-IMP-002", &req);
+		disk_do(&d, &req);
 		expect_len(&d, &req, req.in_len + 1, "after a read");
 	}
 	if (drv_device_has(&r->drv, VIRTIO_BLK_F_FLUSH)) {
 		struct drv_blk_req req = {.type = VIRTIO_BLK_T_FLUSH};
 
-		disk_do(&d, "BLK-IMP-002", &req);
+		disk_do(&d, &req);
 		expect_len(&d, &req, 1, "after a flush");
 	}
 }
@@ -97,7 +97,7 @@ static void check_status_byte_write(struct run *r)
 	struct disk d;
 
 	disk_start_writable(r, &d, DRV_ALL_FEATURES);
-	disk_scribble(&d, "BLK-IMP-002", area());
+	disk_scribble(&d, area());
 	for (unsigned i = 0; i < 2; i++) {
 		struct drv_blk_req req = {.type = VIRTIO_BLK_T_OUT,
 					  .sector = d.area,
@@ -105,7 +105,7 @@ static void check_status_byte_write(struct run *r)
 					  .out_len = d.block * SECTOR,
 					  .framing = i == 0 ? NULL : &framing};
 
-		disk_do(&d, "BLK-IMP-002", &req);
+		disk_do(&d, &req);
 		expect_len(&d, &req, 1, "after a write");
 	}
 }
@@ -134,12 +134,12 @@ static void check_unknown_types(struct run *r)
 
 		if (is_known(req.type))
 			continue;
-		disk_do(&d, "BLK-IMP-003", &req);
+		disk_do(&d, &req);
 		expect(r, "BLK-IMP-003", req.status == VIRTIO_BLK_S_UNSUPP,
 		       "S_UNSUPP for a type that does not exist", "status %u for %#x", req.status,
 		       req.type);
 	}
-	disk_read(&d, "BLK-IMP-003", 0, area(), d.block);
+	disk_read(&d, 0, area(), d.block);
 }
 
 static void check_zone_types(struct run *r)
@@ -151,7 +151,7 @@ static void check_zone_types(struct run *r)
 	for (unsigned i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
 		struct drv_blk_req req = {.type = types[i], .in = area(), .in_len = 512};
 
-		disk_do(&d, "BLK-DEV-042", &req);
+		disk_do(&d, &req);
 		expect(r, "BLK-DEV-042", req.status == VIRTIO_BLK_S_UNSUPP,
 		       "S_UNSUPP for requests about zones without ZONED", "status %u for type %u",
 		       req.status, req.type);
@@ -181,7 +181,7 @@ static void check_get_id(struct run *r)
 			.type = VIRTIO_BLK_T_GET_ID, .in = id[i], .in_len = sizeof(id[i])};
 
 		memset(id[i], 0xee, sizeof(id[i]));
-		disk_do(&d, "BLK-IMP-005", &req);
+		disk_do(&d, &req);
 		if (req.status == VIRTIO_BLK_S_UNSUPP)
 			skip(r, "the disk does not tell its ID");
 		need(r, "BLK-IMP-005", req.status == VIRTIO_BLK_S_OK, "GET_ID to succeed",
@@ -202,8 +202,8 @@ static void check_lifetime(struct run *r)
 	struct drv_blk_req req = {.type = T_GET_LIFETIME, .in = v, .in_len = sizeof(v)};
 
 	disk_start(r, &d, DRV_ALL_FEATURES);
-	need(r, "BLK-DEV-041", disk_do(&d, "BLK-DEV-041", &req) == VIRTIO_BLK_S_OK,
-	     "GET_LIFETIME to succeed", "status %u", req.status);
+	need(r, "BLK-DEV-041", disk_do(&d, &req) == VIRTIO_BLK_S_OK, "GET_LIFETIME to succeed",
+	     "status %u", req.status);
 	expect(r, "BLK-DEV-041", le16toh(v[0]) <= 3, "pre_eol_info 0 to 3", "%u", le16toh(v[0]));
 	for (unsigned i = 1; i < 3; i++)
 		expect(r, "BLK-DEV-041", le16toh(v[i]) <= 11, "lifetime estimates 0 to 11", "%u",
@@ -220,7 +220,7 @@ static void check_random(struct run *r)
 	struct disk d;
 
 	disk_start_writable(r, &d, DRV_ALL_FEATURES);
-	disk_scribble(&d, "BLK-IMP-001", area());
+	disk_scribble(&d, area());
 	for (unsigned i = 0; i < 500; i++) {
 		uint32_t at = run_random(r, DISK_AREA_BLOCKS);
 		uint32_t n = 1 + run_random(r, DISK_AREA_BLOCKS - at);
@@ -241,8 +241,7 @@ static void check_random(struct run *r)
 		req.out_len = out ? len : 0;
 		req.in = data;
 		req.in_len = out ? 0 : len;
-		need(r, "BLK-IMP-001",
-		     disk_do_on(&d, "BLK-IMP-001", queue, &req) == VIRTIO_BLK_S_OK,
+		need(r, "BLK-IMP-001", disk_do_on(&d, queue, &req) == VIRTIO_BLK_S_OK,
 		     "a valid request to succeed", "status %u", req.status);
 		need(r, "BLK-IMP-001", out || memcmp(data, model, len) == 0,
 		     "what was written last", "other data");
@@ -252,7 +251,7 @@ static void check_random(struct run *r)
 static const struct check checks[] = {
 	{
 		.name = "blk-units",
-		.rows = "BLK-IMP-001 BASIC-DEV-005",
+		.rows = DISK_ROWS,
 		.how = "Writes some blocks together and reads the halves: sectors count 512 bytes, "
 		       "whatever blk_size is; writes one block in the middle: the others stay.",
 		.kind = CHECK_REQUIREMENT,
@@ -262,7 +261,7 @@ static const struct check checks[] = {
 	},
 	{
 		.name = "blk-last-sector",
-		.rows = "BLK-IMP-001 BASIC-DEV-005",
+		.rows = DISK_ROWS,
 		.how = "Reads the first and the last block: the capacity counts 512 bytes, too.",
 		.kind = CHECK_REQUIREMENT,
 		.ways = WAY_ANY,
@@ -271,7 +270,7 @@ static const struct check checks[] = {
 	},
 	{
 		.name = "blk-status-byte",
-		.rows = "BLK-IMP-002 BASIC-DEV-005",
+		.rows = DISK_ROWS,
 		.how = "Reads in four framings, and flushes: the status is the last byte, and the "
 		       "used length counts data and status.",
 		.kind = CHECK_REQUIREMENT,
@@ -281,7 +280,7 @@ static const struct check checks[] = {
 	},
 	{
 		.name = "blk-status-byte-write",
-		.rows = "BLK-IMP-002 BASIC-DEV-005",
+		.rows = DISK_ROWS,
 		.how = "Writes in two framings: the used length is that of the status.",
 		.kind = CHECK_REQUIREMENT,
 		.ways = WAY_ANY,
@@ -290,7 +289,7 @@ static const struct check checks[] = {
 	},
 	{
 		.name = "blk-unknown-types",
-		.rows = "BLK-IMP-003 BASIC-DEV-005",
+		.rows = "BLK-IMP-003 " DISK_ROWS,
 		.how = "Requests of types that do not exist end with S_UNSUPP.",
 		.kind = CHECK_REQUIREMENT,
 		.ways = WAY_ANY,
@@ -299,7 +298,7 @@ static const struct check checks[] = {
 	},
 	{
 		.name = "blk-zone-types",
-		.rows = "BLK-DEV-042 BASIC-DEV-005",
+		.rows = "BLK-DEV-042 " DISK_ROWS,
 		.how = "Requests about zones end with S_UNSUPP when ZONED was not accepted.",
 		.kind = CHECK_REQUIREMENT,
 		.ways = WAY_ANY,
@@ -308,7 +307,7 @@ static const struct check checks[] = {
 	},
 	{
 		.name = "blk-get-id",
-		.rows = "BLK-IMP-005 BASIC-DEV-005",
+		.rows = "BLK-IMP-005 " DISK_ROWS,
 		.how = "GET_ID fills 20 bytes with ASCII and NULs, the same each time.",
 		.kind = CHECK_REQUIREMENT,
 		.ways = WAY_ANY,
@@ -317,7 +316,7 @@ static const struct check checks[] = {
 	},
 	{
 		.name = "blk-lifetime",
-		.rows = "BLK-DEV-041 BASIC-DEV-005",
+		.rows = "BLK-DEV-041 " DISK_ROWS,
 		.how = "GET_LIFETIME returns no reserved values.",
 		.kind = CHECK_REQUIREMENT,
 		.ways = WAY_ANY,
@@ -327,7 +326,7 @@ static const struct check checks[] = {
 	},
 	{
 		.name = "blk-random",
-		.rows = "BLK-IMP-001 BASIC-DEV-005",
+		.rows = DISK_ROWS,
 		.how = "500 reads and writes on all queues, in random framings.",
 		.kind = CHECK_STRESS,
 		.ways = WAY_ANY,

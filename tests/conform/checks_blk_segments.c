@@ -29,12 +29,12 @@ static struct virtio_blk_discard_write_zeroes segment(uint64_t sector, uint32_t 
 		.sector = htole64(sector), .num_sectors = htole32(n), .flags = htole32(flags)};
 }
 
-static uint8_t do_segments(struct disk *d, const char *row, uint32_t type,
+static uint8_t do_segments(struct disk *d, uint32_t type,
 			   const struct virtio_blk_discard_write_zeroes *s, uint32_t n)
 {
 	struct drv_blk_req req = {.type = type, .out = s, .out_len = n * (uint32_t)sizeof(*s)};
 
-	return disk_do(d, row, &req);
+	return disk_do(d, &req);
 }
 
 /* Sectors of one segment that the device takes, at most the area. */
@@ -60,7 +60,7 @@ static uint32_t max_segments(struct run *r, uint32_t type)
 static void refused(struct disk *d, const char *row, uint32_t type, uint32_t flags)
 {
 	struct virtio_blk_discard_write_zeroes s = segment(d->area, d->block, flags);
-	uint8_t status = do_segments(d, row, type, &s, 1);
+	uint8_t status = do_segments(d, type, &s, 1);
 
 	expect(d->r, row, status == VIRTIO_BLK_S_UNSUPP, "S_UNSUPP", "status %u for flags %#x",
 	       status, flags);
@@ -71,13 +71,13 @@ static void unknown_flags(struct run *r, uint32_t type)
 	struct disk d;
 
 	disk_start_writable(r, &d, DRV_ALL_FEATURES);
-	disk_scribble(&d, "BLK-DEV-029", area());
+	disk_scribble(&d, area());
 	for (unsigned bit = 1; bit < 32; bit++)
 		refused(&d, "BLK-DEV-029", type, UINT32_C(1) << bit);
 	refused(&d, "BLK-DEV-029", type, 0xfffffffe);
 	if (type == VIRTIO_BLK_T_WRITE_ZEROES)
 		refused(&d, "BLK-DEV-029", type, 0xffffffff);
-	expect(r, "BLK-DEV-029", disk_unchanged(&d, "BLK-DEV-029", area()),
+	expect(r, "BLK-DEV-029", disk_unchanged(&d, area()),
 	       "nothing to be done for a request that is refused", "data changed");
 }
 
@@ -107,7 +107,7 @@ static void check_flags_later(struct run *r)
 		skip(r, "one segment at a time");
 	s[0] = segment(d.area, d.block, 0);
 	s[1] = segment(d.area + d.block, d.block, 2);
-	status = do_segments(&d, "BLK-DEV-029", type, s, 2);
+	status = do_segments(&d, type, s, 2);
 	expect(r, "BLK-DEV-029", status == VIRTIO_BLK_S_UNSUPP,
 	       "S_UNSUPP for an unknown flag in the second segment", "status %u", status);
 }
@@ -117,9 +117,9 @@ static void check_discard_unmap(struct run *r)
 	struct disk d;
 
 	disk_start_writable(r, &d, DRV_ALL_FEATURES);
-	disk_scribble(&d, "BLK-DEV-030", area());
+	disk_scribble(&d, area());
 	refused(&d, "BLK-DEV-030", VIRTIO_BLK_T_DISCARD, UNMAP);
-	expect(r, "BLK-DEV-030", disk_unchanged(&d, "BLK-DEV-030", area()),
+	expect(r, "BLK-DEV-030", disk_unchanged(&d, area()),
 	       "nothing to be done for a request that is refused", "data changed");
 }
 
@@ -131,7 +131,7 @@ static void zero(struct disk *d, uint32_t at, uint32_t n, uint32_t flags)
 {
 	struct virtio_blk_discard_write_zeroes s =
 		segment(d->area + at * d->block, n * d->block, flags);
-	uint8_t status = do_segments(d, "BLK-DEV-033", VIRTIO_BLK_T_WRITE_ZEROES, &s, 1);
+	uint8_t status = do_segments(d, VIRTIO_BLK_T_WRITE_ZEROES, &s, 1);
 
 	need(d->r, "BLK-DEV-033", status == VIRTIO_BLK_S_OK, "write zeroes to succeed",
 	     "status %u, flags %u", status, flags);
@@ -145,11 +145,11 @@ static void check_zeroes(struct run *r)
 
 	disk_start_writable(r, &d, DRV_ALL_FEATURES);
 	for (uint32_t flags = 0; flags <= UNMAP; flags += UNMAP) {
-		disk_scribble(&d, "BLK-DEV-033", area());
+		disk_scribble(&d, area());
 		zero(&d, 1, 1, flags);
 		if (fit(r, off, 3 * d.block) == 3 * d.block)
 			zero(&d, 4, 3, flags);
-		expect(r, "BLK-DEV-033", disk_unchanged(&d, "BLK-DEV-033", area()),
+		expect(r, "BLK-DEV-033", disk_unchanged(&d, area()),
 		       "the range to read as zeroes, and its neighbours as before",
 		       "other data, unmap %u", flags);
 	}
@@ -166,15 +166,15 @@ static void check_zeroes_segments(struct run *r)
 	n = max_segments(r, VIRTIO_BLK_T_WRITE_ZEROES);
 	if (n > DISK_AREA_BLOCKS / 2)
 		n = DISK_AREA_BLOCKS / 2;
-	disk_scribble(&d, "BLK-DEV-033", area());
+	disk_scribble(&d, area());
 	for (uint32_t i = 0; i < n; i++) {
 		s[i] = segment(d.area + 2 * i * d.block, d.block, i % 2 ? UNMAP : 0);
 		memset(area() + 2 * i * d.block * SECTOR, 0, d.block * SECTOR);
 	}
-	status = do_segments(&d, "BLK-DEV-033", VIRTIO_BLK_T_WRITE_ZEROES, s, n);
+	status = do_segments(&d, VIRTIO_BLK_T_WRITE_ZEROES, s, n);
 	need(r, "BLK-DEV-033", status == VIRTIO_BLK_S_OK, "write zeroes to succeed", "status %u",
 	     status);
-	expect(r, "BLK-DEV-033", disk_unchanged(&d, "BLK-DEV-033", area()),
+	expect(r, "BLK-DEV-033", disk_unchanged(&d, area()),
 	       "each range to read as zeroes, and what is between them as before",
 	       "other data, %u segments", n);
 }
@@ -185,7 +185,7 @@ static void check_zeroes_random(struct run *r)
 	struct disk d;
 
 	disk_start_writable(r, &d, DRV_ALL_FEATURES);
-	disk_scribble(&d, "BLK-DEV-033", area());
+	disk_scribble(&d, area());
 	for (unsigned i = 0; i < 150; i++) {
 		uint32_t at = run_random(r, DISK_AREA_BLOCKS);
 		uint8_t *bytes = area() + at * d.block * SECTOR;
@@ -194,9 +194,9 @@ static void check_zeroes_random(struct run *r)
 			zero(&d, at, 1, run_random(r, 2) * UNMAP);
 		} else {
 			memset(bytes, 1 + (int)run_random(r, 255), d.block * SECTOR);
-			disk_write(&d, "BLK-DEV-033", d.area + at * d.block, bytes, d.block);
+			disk_write(&d, d.area + at * d.block, bytes, d.block);
 		}
-		need(r, "BLK-DEV-033", disk_unchanged(&d, "BLK-DEV-033", area()),
+		need(r, "BLK-DEV-033", disk_unchanged(&d, area()),
 		     "what was written or zeroed last", "other data after %u requests", i + 1);
 	}
 }
@@ -207,7 +207,7 @@ static void check_zeroes_random(struct run *r)
 static void fails(struct disk *d, uint32_t type, uint64_t sector, uint32_t n)
 {
 	struct virtio_blk_discard_write_zeroes s = segment(sector, n, 0);
-	uint8_t status = do_segments(d, "BLK-IMP-004", type, &s, 1);
+	uint8_t status = do_segments(d, type, &s, 1);
 
 	expect(d->r, "BLK-IMP-004", status == VIRTIO_BLK_S_IOERR,
 	       "S_IOERR for sectors beyond the capacity", "status %u (%u at %llu)", status, n,
@@ -222,18 +222,18 @@ static void beyond(struct run *r, uint32_t type)
 
 	disk_start_writable(r, &d, DRV_ALL_FEATURES);
 	end = d.capacity / d.block * d.block - d.block;
-	disk_read(&d, "BLK-IMP-004", 0, first, d.block);
-	disk_read(&d, "BLK-IMP-004", end, last, d.block);
+	disk_read(&d, 0, first, d.block);
+	disk_read(&d, end, last, d.block);
 	fails(&d, type, d.capacity, d.block);
 	fails(&d, type, end, 2 * d.block);
 	fails(&d, type, UINT64_MAX, 1);
 	fails(&d, type, UINT64_MAX - d.block + 1, 2 * d.block);
 	fails(&d, type, UINT64_C(1) << 55, d.block); /* 0, in bytes */
 	fails(&d, type, UINT64_C(1) << 63, d.block);
-	disk_read(&d, "BLK-IMP-004", 0, now, d.block);
+	disk_read(&d, 0, now, d.block);
 	expect(r, "BLK-IMP-004", memcmp(first, now, d.block * SECTOR) == 0,
 	       "the first block to be left alone", "it changed");
-	disk_read(&d, "BLK-IMP-004", end, now, d.block);
+	disk_read(&d, end, now, d.block);
 	expect(r, "BLK-IMP-004", memcmp(last, now, d.block * SECTOR) == 0,
 	       "the last block to be left alone", "it changed");
 }
@@ -256,18 +256,18 @@ static void lengths(struct run *r, uint32_t type)
 	struct disk d;
 
 	disk_start_writable(r, &d, DRV_ALL_FEATURES);
-	disk_scribble(&d, "BLK-IMP-004", area());
+	disk_scribble(&d, area());
 	s[0] = s[1] = segment(d.area, d.block, 0);
 	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		struct drv_blk_req req = {.type = type, .out = s, .out_len = bad[i]};
 
-		disk_do(&d, "BLK-IMP-004", &req);
+		disk_do(&d, &req);
 		expect(r, "BLK-IMP-004",
 		       req.status == VIRTIO_BLK_S_IOERR || req.status == VIRTIO_BLK_S_UNSUPP,
 		       "an error for a part of a segment", "status %u for %u bytes", req.status,
 		       bad[i]);
 	}
-	expect(r, "BLK-IMP-004", disk_unchanged(&d, "BLK-IMP-004", area()),
+	expect(r, "BLK-IMP-004", disk_unchanged(&d, area()),
 	       "nothing to be done for a part of a segment", "data changed");
 }
 
@@ -290,13 +290,13 @@ static void check_discard_elsewhere(struct run *r)
 	struct disk d;
 
 	disk_start_writable(r, &d, DRV_ALL_FEATURES);
-	disk_scribble(&d, "BLK-IMP-001", area());
+	disk_scribble(&d, area());
 	len = d.block * SECTOR;
 	s = segment(d.area + d.block, d.block, 0);
-	status = do_segments(&d, "BLK-IMP-001", VIRTIO_BLK_T_DISCARD, &s, 1);
+	status = do_segments(&d, VIRTIO_BLK_T_DISCARD, &s, 1);
 	need(r, "BLK-IMP-001", status == VIRTIO_BLK_S_OK, "a discard to succeed", "status %u",
 	     status);
-	disk_read(&d, "BLK-IMP-001", d.area, now, DISK_AREA_BLOCKS * d.block);
+	disk_read(&d, d.area, now, DISK_AREA_BLOCKS * d.block);
 	expect(r, "BLK-IMP-001",
 	       memcmp(now, area(), len) == 0 &&
 		       memcmp(now + 2 * len, area() + 2 * len, (DISK_AREA_BLOCKS - 2) * len) == 0,
@@ -305,8 +305,8 @@ static void check_discard_elsewhere(struct run *r)
 
 #define SEGMENT_CHECK(n, rows_, f, k, text, fn)                                                    \
 	{                                                                                          \
-		.name = n, .rows = rows_ " BASIC-DEV-005", .how = text, .kind = k,                 \
-		.ways = WAY_ANY, .device = VIRTIO_ID_BLOCK, .features = f, .run = fn,              \
+		.name = n, .rows = rows_ " " DISK_ROWS, .how = text, .kind = k, .ways = WAY_ANY,   \
+		.device = VIRTIO_ID_BLOCK, .features = f, .run = fn,                               \
 	}
 
 static const struct check checks[] = {

@@ -190,6 +190,24 @@ static void check_bad_pairs(struct run *r)
 	card_ok(&c, "NET-IMP-005", drv_net_set_pairs(&c.net, 1), "one pair afterwards");
 }
 
+/* Offloads that were not accepted. */
+static void check_bad_offloads(struct run *r)
+{
+	struct card c;
+
+	card_start(r, &c, CTRL_VQ | DRV_FEATURE(VIRTIO_NET_F_CTRL_GUEST_OFFLOADS) | GUEST_CSUM);
+	for (unsigned bit = 0; bit < 64; bit++) {
+		__le64 offloads = htole64(UINT64_C(1) << bit);
+
+		if (bit != VIRTIO_NET_F_GUEST_CSUM)
+			refused(&c, VIRTIO_NET_CTRL_GUEST_OFFLOADS,
+				VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET, &offloads, 8,
+				"an offload that was not accepted");
+	}
+	card_ok(&c, "NET-IMP-005", drv_net_set_offloads(&c.net, GUEST_CSUM),
+		"an offload that was accepted");
+}
+
 /* RSS tables that name queues that there are not. */
 static void check_bad_rss(struct run *r)
 {
@@ -263,6 +281,9 @@ static const struct check checks[] = {
 		"Tables of addresses that end too early are answered with ERR.", check_bad_tables),
 	HOSTILE("net-bad-pairs", "NET-IMP-005", CHECK_ROBUSTNESS, MQ,
 		"Numbers of pairs that there are not are answered with ERR.", check_bad_pairs),
+	HOSTILE("net-bad-offloads", "NET-IMP-005", CHECK_ROBUSTNESS,
+		CTRL_VQ | DRV_FEATURE(VIRTIO_NET_F_CTRL_GUEST_OFFLOADS) | GUEST_CSUM,
+		"Offloads that were not accepted are answered with ERR.", check_bad_offloads),
 	HOSTILE("net-bad-rss", "NET-IMP-005", CHECK_ROBUSTNESS, RSS,
 		"Tables with queues that there are not are answered with ERR.", check_bad_rss),
 	HOSTILE("net-random-commands", "NET-IMP-005", CHECK_STRESS, CTRL_VQ,
