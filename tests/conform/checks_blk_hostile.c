@@ -229,7 +229,7 @@ static const struct check checks[] = {
 		"nothing "
 		"written where it should not be, and after a reset the disk works.",
 		check_shapes),
-	HOSTILE("blk-neighbour", "BASIC-DEV-002 BASIC-DEV-011",
+	HOSTILE("blk-neighbour", "BASIC-DEV-002 BASIC-DEV-011 BLK-IMP-004",
 		"Another device goes on while this one is brought down and up again.",
 		check_neighbour),
 };
