@@ -318,7 +318,7 @@ static int walk_indirect(struct vio_queue *q, struct walk *w, const struct desc 
 		return queue_fault(q, "indirect descriptor with the write flag");
 	if (VIO_DEFECT("indirect-only-first") && w->left != q->chain_max)
 		return queue_fault(q, "indirect descriptor after others");
-	if (!q->indirect && !VIO_DEFECT("indirect-unnegotiated"))
+	if (!q->indirect)
 		return queue_fault(q, "indirect descriptor without VIRTIO_F_INDIRECT_DESC");
 	if (d->flags & VRING_DESC_F_NEXT)
 		return queue_fault(q, "indirect descriptor with the next flag");
@@ -387,8 +387,7 @@ static struct vio_chain *slot(struct vio_queue *q, uint16_t head)
 static int queue_look(struct vio_queue *q)
 {
 	q->shadow_avail = load16_acquire(&q->avail->idx);
-	if ((uint16_t)(q->shadow_avail - q->next_avail) > q->size &&
-	    !VIO_DEFECT("avail-jump-accepted")) {
+	if ((uint16_t)(q->shadow_avail - q->next_avail) > q->size) {
 		q->shadow_avail = q->next_avail;
 		return queue_fault(q, "available index jumped by more than the queue size");
 	}
@@ -545,8 +544,6 @@ int vio_queue_pop(struct vio_queue *q, struct vio_chain **out)
 		}
 		head = load16(&q->avail->ring[q->next_avail++ & q->mask]);
 	}
-	if (VIO_DEFECT("head-unchecked"))
-		head &= q->mask;
 	if (VIO_UNLIKELY(head >= q->size))
 		return pop_fault(q, "head index outside the descriptor table");
 	c = slot(q, head);
@@ -598,8 +595,12 @@ static void push_defects(struct vio_queue *q, const struct vio_chain *c, struct 
 		e->len = 0;
 	if (VIO_DEFECT("used-id-16-bit"))
 		e->id |= htole32(0x10000);
-	if (VIO_DEFECT("readable-written") && c->readable_len > 0)
-		*(uint8_t *)c->iov[0].iov_base ^= 1;
+	if (VIO_DEFECT("readable-written") && c->readable_len > 0) {
+		uint8_t *p = vio_mem_ptr(q->mem, le64toh(q->desc[c->head].addr), 1);
+
+		if (p && !(le16toh(q->desc[c->head].flags) & VRING_DESC_F_INDIRECT))
+			*p ^= 1;
+	}
 	if (VIO_DEFECT("descriptors-written"))
 		((struct vring_desc *)(uintptr_t)q->desc)[c->head].len ^= 1;
 	if (VIO_DEFECT("avail-written"))

@@ -403,8 +403,6 @@ static uint64_t blk_features(const struct vio_blk_config *cfg, const struct vio_
 
 	if (VIO_DEFECT("blk-no-flush"))
 		f &= ~bit(VIRTIO_BLK_F_FLUSH);
-	if (VIO_DEFECT("blk-config-wce-missing"))
-		f &= ~bit(VIRTIO_BLK_F_CONFIG_WCE);
 	if (cfg->size_max)
 		f |= bit(VIRTIO_BLK_F_SIZE_MAX);
 	if (cfg->geometry)

@@ -102,8 +102,6 @@ static int cmd_pairs(struct ctrl_call *c)
 	if (!take_all(c, &pairs, sizeof(pairs)))
 		return -EINVAL;
 	n = le16toh(pairs);
-	if (VIO_DEFECT("net-pairs-unchecked") && (n < 1 || n > net->pairs))
-		return 0;
 	if (n < 1 || n > net->pairs)
 		return -EINVAL;
 	net->want.pairs = n;
@@ -204,7 +202,7 @@ static int cmd_offloads(struct ctrl_call *c)
 	if (!take_all(c, &offloads, sizeof(offloads)))
 		return -EINVAL;
 	o = le64toh(offloads);
-	if (o & ~(net->features & NET_GUEST_OFFLOADS) && !VIO_DEFECT("net-offloads-unchecked"))
+	if (o & ~(net->features & NET_GUEST_OFFLOADS))
 		return -EINVAL;
 	net->want.offloads = net_features_close(o);
 	return 0;

@@ -72,8 +72,6 @@ uint32_t vio_pci_common_read(struct vio_pci *pci, uint32_t off, size_t len)
 
 	if (off >= PCI_COMMON_LENGTH || common_width[off] != len)
 		return 0;
-	if (VIO_DEFECT("pci-select-reads-0") && off == VIRTIO_PCI_COMMON_Q_SELECT)
-		return 0;
 	if (VIO_DEFECT("pci-driver-features-read-0") && off == VIRTIO_PCI_COMMON_GF)
 		return 0;
 	if (VIO_DEFECT("pci-num-queues") && off == VIRTIO_PCI_COMMON_NUMQ)
@@ -107,8 +105,6 @@ static uint16_t common_vector(const struct vio_pci *pci, uint32_t v)
 {
 	if (VIO_DEFECT("pci-vector-unchecked") && v != VIRTIO_MSI_NO_VECTOR)
 		return (uint16_t)v;
-	if (VIO_DEFECT("pci-vector-refused") && v == 1)
-		return VIRTIO_MSI_NO_VECTOR;
 	return v < pci->n_vectors ? (uint16_t)v : VIRTIO_MSI_NO_VECTOR;
 }
 
@@ -133,8 +129,6 @@ static void common_queue_write(struct vio_pci *pci, uint32_t off, uint32_t v)
 		atomic_store(&pci->queue_vector[index], common_vector(pci, v));
 		break;
 	case VIRTIO_PCI_COMMON_Q_ENABLE:
-		if (v == 0 && VIO_DEFECT("pci-enable-0-disables"))
-			vio_device_queue_disable(dev, index);
 		if (v == 1) /* a driver must not write 0: there is no disabling here */
 			vio_device_queue_enable(dev, index);
 		break;

@@ -9,6 +9,10 @@
 
 #define DEFAULT_TABLE_LEN 16
 
+/* Bits that only legacy drivers know: NOTIFY_ON_EMPTY, ANY_LAYOUT. This one does not accept them.
+ */
+#define LEGACY_FEATURES (DRV_FEATURE(24) | DRV_FEATURE(27))
+
 /* A device with its own thread that says nothing for this long has lost a request. */
 #define SILENCE_MS 30000
 
@@ -55,7 +59,8 @@ int drv_device_negotiate(struct drv_device *d, uint64_t features)
 		return -ENODEV;
 	drv_add_status(bus, VIRTIO_CONFIG_S_ACKNOWLEDGE);
 	drv_add_status(bus, VIRTIO_CONFIG_S_DRIVER);
-	d->features = drv_offered(bus) & (features | DRV_FEATURE(VIRTIO_F_VERSION_1));
+	d->features =
+		drv_offered(bus) & (features | DRV_FEATURE(VIRTIO_F_VERSION_1)) & ~LEGACY_FEATURES;
 	drv_accept(bus, d->features);
 	if (!(drv_add_status(bus, VIRTIO_CONFIG_S_FEATURES_OK) & VIRTIO_CONFIG_S_FEATURES_OK))
 		return -ENOTSUP;
