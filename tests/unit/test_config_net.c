@@ -39,7 +39,7 @@ static void refused(const char *text, const char *want)
 #define PORTS "tap, macvtap, user, stream, dgram, loop"
 #define KEYS                                                                                       \
 	"transport, backend, port, mac, queue-pairs, queue-size, mtu, speed, offloads, "           \
-	"mrg-rxbuf, hash, capture, capture-snaplen, vectors, socket, socket-mode, socket-owner, "        \
+	"mrg-rxbuf, hash, capture, capture-snaplen, vectors, socket, socket-mode, socket-owner, "  \
 	"socket-group, sealed-memory, iothreads, interface, fds, network, host, dns, dhcp-start, " \
 	"ipv6, ipv6-network, hostname, restricted, forward, max-sockets, connect, listen, "        \
 	"reconnect-ms, local, remote, generate"
