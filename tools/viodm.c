@@ -123,7 +123,7 @@ static int run_version(int argc, char **argv)
 static int run_help(int argc, char **argv);
 
 static const struct command commands[] = {
-	{"list", "", "what this build offers: sections, leaves and all options",
+	{"list", "", "what this build offers: devices, engines, ports ..., and all options",
 	 "Prints every device model, transport, back-end, storage engine and network port of this\n"
 	 "build, each option with its values, its default and what it does.\n",
 	 run_list},
