@@ -178,6 +178,37 @@ static void check_complete(struct run *r)
 	}
 }
 
+/* UDP to the port of VXLAN, with a packet inside: no segments, so nothing to tell of its headers.
+ */
+static void check_tunnel(struct run *r)
+{
+	static struct packet inner, outer;
+	static struct heard h;
+	struct card c;
+
+	card_open(r, &c, DRV_ALL_FEATURES, 1600);
+	card_need_echo(&c);
+	for (unsigned i = 0; i < 4; i++) {
+		struct drv_net_hdr hdr;
+
+		packet_make(&c, &inner, i & 1, IP_TCP, 500, i);
+		packet_make(&c, &outer, i & 2, IP_UDP, inner.len + 8, i);
+		memcpy(outer.data + outer.l4 + 2, (uint8_t[]){4789 >> 8, 4789 & 0xff}, 2);
+		memset(outer.data + outer.l4 + 8, 0, 8);
+		outer.data[outer.l4 + 8] = 8;
+		memcpy(outer.data + outer.l4 + 16, inner.data, inner.len);
+		packet_leave_checksum(&outer, &hdr);
+		card_echo(&c, "NET-DEV-059",
+			  drv_device_has(&r->drv, VIRTIO_NET_F_CSUM) ? &hdr : NULL, outer.data,
+			  outer.len, &h);
+		expect(r, "NET-DEV-059", h.hdr.gso_type == VIRTIO_NET_HDR_GSO_NONE,
+		       "a packet in a tunnel not to be one of segments", "gso_type %#x",
+		       h.hdr.gso_type);
+		expect(r, "NET-DEV-063", !(h.hdr.flags & F_TUNNEL_CSUM),
+		       "no outer checksum to be left to the driver", "flags %#x", h.hdr.flags);
+	}
+}
+
 /* ---- checksums ---------------------------------------------------------------------------------
  */
 
@@ -271,6 +302,10 @@ static const struct check checks[] = {
 		 CHECK_REQUIREMENT, 0,
 		 "Without guest offloads nothing about them is in the headers of frames.",
 		 check_plain),
+	RX_CHECK("net-rx-tunnel", "NET-DEV-059 NET-DEV-063", CHECK_REQUIREMENT, 0,
+		 "Packets inside UDP come back without segmentation, and without an outer checksum "
+		 "to be done.",
+		 check_tunnel),
 	RX_CHECK("net-rx-complete", "NET-DEV-044 NET-DEV-043", CHECK_REQUIREMENT, CSUM,
 		 "Packets whose checksums are left to the device have them when they come back to "
 		 "a driver without GUEST_CSUM.",

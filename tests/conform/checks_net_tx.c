@@ -93,6 +93,8 @@ static void try_header(struct run *r, uint64_t features)
 	card_need_echo(&c);
 	same(&c, "NET-IMP-002", NULL, 60, "a short one");
 	same(&c, "NET-IMP-002", NULL, 1514, "a long one");
+	/* A header with more fields would be in front of it. */
+	same(&c, "NET-DEV-054", NULL, 500, "behind a header without outer_nh_offset");
 	card_stop(&c);
 }
 
@@ -185,7 +187,7 @@ static const struct check checks[] = {
 		 "Packets whose checksum is left to the device come back right, whatever hdr_len "
 		 "is.",
 		 check_hdr_len),
-	TX_CHECK("net-header-length", "NET-IMP-002", CHECK_REQUIREMENT, 0,
+	TX_CHECK("net-header-length", "NET-IMP-002 NET-DEV-054", CHECK_REQUIREMENT, 0,
 		 "Frames come back whole behind a header of 12 bytes, of 20 with HASH_REPORT.",
 		 check_header_len),
 	TX_CHECK("net-mtu-whole", "NET-DEV-007", CHECK_REQUIREMENT, F_MTU,
