@@ -30,13 +30,14 @@ static bool rx_pop(struct net_pair *p)
 
 	if (!vio_device_pop(&p->net->base, p->rxl.q, &c))
 		return false;
-	rx->held[(uint16_t)(rx->first + rx->n_held++) & rx->mask] = c;
-	rx->held_len += c->writable_len;
+	/* Not held: there may be no writable vector at all in it. */
 	if (VIO_UNLIKELY(c->writable_len < p->net->hdr_len)) {
 		vio_device_fail(&p->net->base, "queue %u: receive buffer shorter than a header",
 				p->rxl.q->index);
 		return false;
 	}
+	rx->held[(uint16_t)(rx->first + rx->n_held++) & rx->mask] = c;
+	rx->held_len += c->writable_len;
 	return true;
 }
 

@@ -71,6 +71,40 @@ static void test_readable_receive_buffer(void) /* what may only be read is not w
 	}
 }
 
+/* A chain without a byte to write to, where there was a longer one: that one's buffers are not
+ * used. */
+static void test_stale_receive_buffer(void)
+{
+	struct vio_net_config cfg = {.queue_size = 4, .has_mac = true, .mac = CARD_MAC};
+	struct card_buf was[2], read_only;
+	uint8_t frame[60];
+	struct drv_buf b;
+	struct card c;
+
+	card_frame(frame, sizeof(frame), 1);
+	card_make(&c, DRV_MMIO, &cfg, NULL);
+	card_start(&c, CARD_PLAIN);
+	for (unsigned i = 0; i < 2; i++)
+		was[i] = card_rx_add(&c, 0, 200, 100);
+	card_rx_go(&c, 0);
+	for (unsigned i = 0; i < 2; i++) {
+		test_port_bring(c.port, 0, NULL, frame, sizeof(frame));
+		CU_ASSERT_EQUAL(card_rx_get(&c, 0), 72);
+		memset(was[i].mem, 0xee, was[i].len);
+	}
+	read_only = card_buf(&c, 100);
+	b = (struct drv_buf){.gpa = read_only.gpa, .len = 100};
+	for (unsigned i = 0; i < 4; i++)
+		MUST(drv_queue_add(&c.drv.queue[0], &b, 1, DRV_DIRECT, NULL));
+	card_rx_go(&c, 0);
+	test_port_bring(c.port, 0, NULL, frame, sizeof(frame));
+	CU_ASSERT(drv_status(c.bus) & NEEDS_RESET);
+	CU_ASSERT_EQUAL(card_rx_get(&c, 0), -1);
+	for (unsigned i = 0; i < 200; i++)
+		CU_ASSERT_TRUE_FATAL(was[0].mem[i] == 0xee && was[1].mem[i] == 0xee);
+	card_fini(&c);
+}
+
 static void test_broken_rings(void) /* the ring of each kind of queue */
 {
 	for (uint16_t queue = 0; queue < 3; queue++) {
@@ -308,6 +342,7 @@ static void test_bounded_turn(void)
 static CU_TestInfo tests[] = {
 	{"short receive buffers", test_short_receive_buffers},
 	{"readable receive buffer", test_readable_receive_buffer},
+	{"stale receive buffer", test_stale_receive_buffer},
 	{"broken rings", test_broken_rings},
 	{"fails while the port is full", test_fails_while_full},
 	{"queues of nobody", test_queues_of_nobody},
