@@ -76,6 +76,8 @@ static int tap_read(struct tap_queue *tq, const struct vio_port_room *room)
 	for (unsigned i = n; i < room->n_iov; i++)
 		len -= room->iov[i].iov_len;
 	r = readv(tq->fd, iov, (int)n + 2);
+	if (r < 0 && errno == EFAULT)
+		return 1; /* the driver's memory is gone, and a frame with it */
 	if (r < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
 	if ((size_t)r >= sizeof(hdr) && (size_t)r - sizeof(hdr) <= len) {

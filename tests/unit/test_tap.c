@@ -9,6 +9,7 @@
 #include <linux/virtio_net.h>
 #include <netinet/in.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <viodm/ports.h>
 
 #include "port_user.h"
@@ -793,6 +794,52 @@ static void macvtap_fini(struct rig *t)
 	netns_try("ip link del v0");
 }
 
+static bool gone_room(struct vio_port_queue *pq, struct vio_port_room *room)
+{
+	static struct iovec iov; /* .len 4096, where nothing can be written */
+
+	(void)pq;
+	if (!iov.iov_base)
+		iov = (struct iovec){
+			mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), 4096};
+	*room = (struct vio_port_room){.iov = &iov, .n_iov = 1, .len = 4096};
+	return true;
+}
+
+/* A driver whose memory is gone loses its frames, not the interface. A tap does not say so. */
+static void memory_gone(struct rig *t)
+{
+	struct vio_port_user gone = port_user;
+
+	gone.room = gone_room;
+	t->u[0]->pq->user = &gone;
+	user_receive(t->u[0], 10);
+	for (unsigned i = 0; i < 3; i++)
+		host_sends(t, 100, i);
+	for (unsigned i = 0; i < 5; i++)
+		vio_loop_manual_run(t->loop, 10);
+	CU_ASSERT_EQUAL(t->n_down, 0);
+	CU_ASSERT_EQUAL(vio_loop_manual_run(t->loop, 0), 0);
+	user_drop(t->u[0]);
+	t->u[0]->pq->user = &port_user;
+	host_sends(t, 100, 7);
+	CU_ASSERT_TRUE(user_wait(t->u[0], 1));
+	CU_ASSERT_TRUE(t->u[0]->n == 1 && is_frame(&t->u[0]->got[0], 100, 7));
+}
+
+static void test_memory_of_the_room_is_gone(void)
+{
+	struct rig t;
+
+	rig_init(&t, 1);
+	memory_gone(&t);
+	rig_fini(&t);
+	if (!macvtap_init(&t, 1))
+		return;
+	memory_gone(&t);
+	macvtap_fini(&t);
+}
+
 static void test_macvtap(void)
 {
 	struct vio_port_info info;
@@ -868,6 +915,7 @@ static CU_TestInfo tests[] = {
 	{"multi-queue", test_multi_queue},
 	{"deleted", test_deleted},
 	{"backpressure", test_backpressure},
+	{"memory of the room is gone", test_memory_of_the_room_is_gone},
 	{"macvtap", test_macvtap},
 	{"macvtap: multi-queue", test_macvtap_queues},
 	{"macvtap: names", test_macvtap_names},
