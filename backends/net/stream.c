@@ -341,6 +341,8 @@ static int stream_send_some(struct stream_port *sp, const struct vio_frame *fram
 		return (int)k;
 	msg.msg_iovlen = n_iov;
 	sent = sendmsg(sp->wr.fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (sent < 0 && errno == EFAULT)
+		return (int)k; /* the driver's memory is gone, and frames with it */
 	if (sent < 0)
 		return stream_failed(sp) ? 0 : -1;
 	return (int)stream_account(sp, frames, k, (size_t)sent);

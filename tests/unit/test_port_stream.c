@@ -3,6 +3,8 @@
  * The stream port: framing however the bytes come, backpressure both ways without a loss, peers
  * that go away or send nonsense, and that there is always a next peer.
  */
+#include <sys/mman.h>
+
 #include "port_peer.h"
 
 #define PATH	  "port-stream-test.sock"
@@ -362,6 +364,26 @@ static void test_peer_closes(void)
 	CU_ASSERT_EQUAL(f.log.lines, 0);
 	fix_close(&f);
 	CU_ASSERT_EQUAL(count_fds(), before);
+}
+
+/* A driver whose memory is gone loses its frame, not the connection. */
+static void test_memory_of_a_frame_is_gone(void)
+{
+	void *gone = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t buf[100], back[100];
+	size_t end = put_frame(buf, 0, 50, 1);
+	struct fix f;
+
+	CU_ASSERT_FATAL(gone != MAP_FAILED);
+	fix_open(&f);
+	CU_ASSERT_TRUE(user_send(f.u, gone, 60));
+	user_settle(f.u);
+	CU_ASSERT_EQUAL(f.link.downs, 0);
+	CU_ASSERT_TRUE(user_send(f.u, buf + LEN_SIZE, 50));
+	CU_ASSERT_EQUAL(recv(f.peer, back, sizeof(back), 0), (ssize_t)end);
+	CU_ASSERT_EQUAL(memcmp(buf, back, end), 0);
+	fix_close(&f);
+	munmap(gone, 4096);
 }
 
 /* Descriptors that a peer sends along are not kept. */
@@ -867,6 +889,7 @@ static CU_TestInfo tests[] = {
 	{"lengths that no frame has", test_garbage_lengths},
 	{"... while the device has no room", test_garbage_behind_no_room},
 	{"the peer goes away", test_peer_closes},
+	{"memory of a frame is gone", test_memory_of_a_frame_is_gone},
 	{"descriptors from a peer", test_descriptors_from_peer},
 	{"a server: one peer after the other", test_server},
 	{"a client connects again", test_client_reconnects},
