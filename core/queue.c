@@ -199,7 +199,8 @@ int vio_queue_start(struct vio_queue *q, const struct vio_mem *mem,
 
 uint16_t vio_queue_stop(struct vio_queue *q)
 {
-	uint16_t next = q->next_avail;
+	/* What was to be taken again and was not is still before us. */
+	uint16_t next = q->next_avail - (q->n_resubmit - q->resubmitted);
 
 	free(q->slots);
 	if (q->iovs)

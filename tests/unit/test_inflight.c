@@ -126,6 +126,28 @@ static void test_taken_again_in_order(void)
 	fini(&t);
 }
 
+/* What is to be taken again and was not yet is not behind the queue when it stops. */
+static void test_stops_before_all_are_taken_again(void)
+{
+	struct tracked t;
+
+	for (unsigned taken = 0; taken <= 4; taken++) {
+		init(&t);
+		offer(&t, 6);
+		answer(&t, pop(&t));
+		vio_queue_publish(&t.f.q);
+		for (unsigned i = 0; i < 4; i++)
+			pop(&t);
+		die(&t);
+		begin(&t);
+		for (unsigned i = 0; i < taken; i++)
+			pop(&t);
+		vio_queue_unpop(&t.f.q, (uint16_t)taken);
+		CU_ASSERT_EQUAL(vio_queue_stop(&t.f.q), 1);
+		fini(&t);
+	}
+}
+
 /* It died after the driver could see the batch, before the marks were cleared. */
 static void test_died_while_publishing(void)
 {
@@ -274,6 +296,7 @@ static void test_prepare(void)
 
 static CU_TestInfo tests[] = {
 	{"what was in flight comes first, in order", test_taken_again_in_order},
+	{"stops before all are taken again", test_stops_before_all_are_taken_again},
 	{"death while publishing", test_died_while_publishing},
 	{"death before publishing", test_died_before_publishing},
 	{"many deaths", test_many_deaths},
