@@ -382,10 +382,11 @@ static bool room_gather(struct net_pair *p, uint64_t want)
 {
 	struct net_rx *rx = p->rx;
 	uint64_t skip = p->net->hdr_len;
+	uint16_t chains = p->net->mergeable ? rx->n_held : 1;
 	uint32_t n = 0;
 	size_t len = 0;
 
-	for (uint16_t i = 0; i < rx->n_held && len < want; i++) {
+	for (uint16_t i = 0; i < chains && len < want; i++) {
 		struct vio_iov v = vio_iov_writable(held_at(rx, i));
 
 		for (uint32_t k = 0; k < v.n; k++) {
