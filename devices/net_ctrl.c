@@ -360,11 +360,15 @@ static void ctrl_answer(struct net *net, struct vio_chain *chain, const struct c
  */
 static void ctrl_finish(struct net *net)
 {
+	uint64_t offloads;
 	int r = 0;
 
 	if (net->ctrl.offloads_change) {
 		net->ctrl.offloads_change = false;
-		r = vio_port_set_offloads(net->port, net->live[net->gen & 1].offloads);
+		pthread_mutex_lock(&net->lock);
+		offloads = net->want.offloads; /* no command but this one changes them */
+		pthread_mutex_unlock(&net->lock);
+		r = vio_port_set_offloads(net->port, offloads);
 	}
 	ctrl_answer(net, net->ctrl.chain, NULL, r);
 	net->ctrl.chain = NULL;
