@@ -3,11 +3,10 @@
  * The dgram port: a frame is a datagram; backpressure both ways without a loss; peers that are not
  * there, go away, come back, or send what is no frame.
  */
-#include "port_peer.h"
+#include "port_shuttle.h"
 
 #define LOCAL  "port-dgram-test.local"
 #define REMOTE "port-dgram-test.remote"
-#define MANY   400u
 
 struct fix {
 	struct vio_loop *loop;
@@ -206,24 +205,6 @@ static void test_receive_unfit(void)
 /* ---- sending -----------------------------------------------------------------------------------
  */
 
-struct frames {
-	struct vio_frame f[64];
-	struct iovec iov[64][2];
-	uint8_t data[64][VIO_FRAME_MAX];
-};
-
-static void frames_fill(struct frames *s, unsigned first, unsigned n, uint32_t max)
-{
-	for (unsigned i = 0; i < n; i++) {
-		uint32_t len = peer_len(first + i, max), cut = len / 3;
-
-		peer_fill(s->data[i], len, first + i);
-		s->iov[i][0] = (struct iovec){s->data[i], cut};
-		s->iov[i][1] = (struct iovec){s->data[i] + cut, len - cut};
-		s->f[i] = (struct vio_frame){.iov = s->iov[i], .n_iov = 2, .len = len};
-	}
-}
-
 /*
  * A peer that reads now and then gets each frame once and in order, and while it does not the loop
  * has nothing to do. Long frames fill our socket's buffer, short ones the peer's queue.
@@ -376,50 +357,6 @@ static void test_connected_peer(void)
 
 /* ---- on every loop -----------------------------------------------------------------------------
  */
-
-struct shuttle {
-	struct vio_loop *loop;
-	struct vio_port *port;
-	struct port_user *u;
-	struct frames s;
-	unsigned sent;
-	bool blocked;
-	_Atomic unsigned got;
-	bool bad;
-};
-
-static void shuttle_attach(void *arg)
-{
-	struct shuttle *t = arg;
-
-	t->u = user_attach(t->port, t->loop, 0);
-}
-
-static void shuttle_detach(void *arg)
-{
-	struct shuttle *t = arg;
-
-	user_detach(t->u);
-}
-
-/* Sends what can be sent, takes what has come. */
-static void shuttle_step(void *arg)
-{
-	struct shuttle *t = arg;
-	unsigned n = MANY - t->sent < 64 ? MANY - t->sent : 64, took;
-
-	if (n > 0 && (!t->blocked || t->u->n_writable > 0)) {
-		t->u->n_writable = 0;
-		frames_fill(&t->s, t->sent, n, 1500);
-		took = vio_port_send(t->u->pq, t->s.f, n);
-		t->sent += took;
-		t->blocked = took < n;
-	}
-	for (unsigned i = 0; i < t->u->n; i++, t->got++)
-		t->bad |= !user_got(t->u, i, peer_len(t->got, 1500), t->got);
-	user_drop(t->u);
-	user_receive(t->u, 5);
-}
 
 static void both_ways(struct looper *l)
 {
