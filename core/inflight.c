@@ -18,6 +18,12 @@ int vio_inflight_prepare(struct vio_inflight *area, uint16_t size)
 	return area->version == VIO_INFLIGHT_VERSION && area->desc_num == size ? 0 : -EINVAL;
 }
 
+/* Once: the area is shared with the front-end. */
+static uint16_t fetch16(const uint16_t *p)
+{
+	return __atomic_load_n(p, __ATOMIC_RELAXED);
+}
+
 /*
  * The owner died between moving the used index and clearing the marks of that batch: its chains are
  * the last (used_idx - area->used_idx) ones of the list at last_batch_head.
@@ -25,11 +31,11 @@ int vio_inflight_prepare(struct vio_inflight *area, uint16_t size)
 static void settle_batch(struct vio_inflight *area, uint16_t size, uint16_t used_idx)
 {
 	uint16_t n = (uint16_t)(used_idx - area->used_idx);
-	uint16_t head = area->last_batch_head;
+	uint16_t head = fetch16(&area->last_batch_head);
 
 	for (uint16_t i = 0; i < n && i < size && head < size; i++) {
 		area->desc[head].inflight = 0;
-		head = area->desc[head].next;
+		head = fetch16(&area->desc[head].next);
 	}
 	area->used_idx = used_idx;
 }
