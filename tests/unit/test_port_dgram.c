@@ -3,6 +3,8 @@
  * The dgram port: a frame is a datagram; backpressure both ways without a loss; peers that are not
  * there, go away, come back, or send what is no frame.
  */
+#include <sys/mman.h>
+
 #include "port_shuttle.h"
 
 #define LOCAL  "port-dgram-test.local"
@@ -284,6 +286,28 @@ static void test_send_unfit(void)
 	fix_close(&f);
 }
 
+/* A driver whose memory is gone loses that frame; those around it pass. */
+static void test_memory_of_a_frame_is_gone(void)
+{
+	void *gone = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t data[60] = {0}, back[100];
+	struct iovec iov[3] = {{data, 60}, {gone, 60}, {data, 50}};
+	struct vio_frame s[3];
+	struct fix f;
+
+	CU_ASSERT_FATAL(gone != MAP_FAILED);
+	for (unsigned i = 0; i < 3; i++)
+		s[i] = (struct vio_frame){
+			.iov = &iov[i], .n_iov = 1, .len = (uint32_t)iov[i].iov_len};
+	fix_open(&f, true, false);
+	CU_ASSERT_EQUAL(vio_port_send(f.u->pq, s, 3), 3);
+	CU_ASSERT_EQUAL(recv(f.peer, back, sizeof(back), 0), 60);
+	CU_ASSERT_EQUAL(recv(f.peer, back, sizeof(back), 0), 50);
+	CU_ASSERT(recv(f.peer, back, sizeof(back), 0) < 0);
+	fix_close(&f);
+	munmap(gone, 4096);
+}
+
 /* Nobody at the other end: dropped, the link stays; somebody new there is heard and served. */
 static void test_peer_comes_and_goes(void)
 {
@@ -400,6 +424,7 @@ static CU_TestInfo tests[] = {
 	{"datagrams that are no frames", test_receive_unfit},
 	{"a slow peer: nothing is lost", test_send_slowly},
 	{"frames that cannot be sent", test_send_unfit},
+	{"memory of a frame is gone", test_memory_of_a_frame_is_gone},
 	{"peers come and go", test_peer_comes_and_goes},
 	{"a peer that is connected", test_connected_peer},
 	{"both ways, on each kind of loop", test_both_ways},
