@@ -198,7 +198,7 @@ static void check_table_order(struct run *r)
 {
 	start(r);
 	try_indirect(r, "SPLIT-IMP-006", 0, true, 0);
-	try_indirect(r, "SPLIT-IMP-006", 1, true, 0);
+	try_indirect(r, "SPLIT-DEV-010", 1, true, 0);
 }
 
 /* Entries behind the one without NEXT are none of the device's business. */
@@ -498,7 +498,7 @@ static const struct check checks[] = {
 	},
 	{
 		.name = "split-indirect-order",
-		.rows = "SPLIT-IMP-006 BASIC-DEV-005",
+		.rows = "SPLIT-IMP-006 SPLIT-DEV-010 BASIC-DEV-005",
 		.how = "An indirect table whose entries are linked backwards.",
 		.kind = CHECK_REQUIREMENT,
 		.ways = WAY_ANY,
