@@ -16,6 +16,7 @@ static const struct check_list *const lists[] = {
 	&checks_pci,
 	&checks_pci_common,
 	&checks_pci_irq,
+	&checks_rare,
 	&checks_hostile,
 	&checks_blk_config,
 	&checks_blk_io,

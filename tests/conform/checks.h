@@ -17,6 +17,7 @@ extern const struct check_list checks_mmio;
 extern const struct check_list checks_pci;	  /* pci: configuration space */
 extern const struct check_list checks_pci_common; /* pci: common configuration, kicks */
 extern const struct check_list checks_pci_irq;	  /* pci: interrupts */
+extern const struct check_list checks_rare;	  /* what few devices have */
 extern const struct check_list checks_hostile;	  /* drivers that break the rules */
 
 extern const struct check_list checks_blk_config;   /* blk: features, configuration */
