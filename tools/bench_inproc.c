@@ -10,6 +10,7 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_mmio.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -33,6 +34,7 @@ struct inproc {
 
 	struct vio_loop *loop; /* of in-process back-ends; `thread` runs it */
 	pthread_t thread;
+	sem_t owned; /* the loop is the thread's from here on */
 	bool running, stop;
 
 	int call_fds[BENCH_MAX_RINGS]; /* the line interrupts all queues */
@@ -207,6 +209,7 @@ static void *run_loop(void *arg)
 	struct inproc *p = arg;
 
 	vio_loop_manual_own(p->loop);
+	sem_post(&p->owned);
 	while (!p->stop)
 		vio_loop_manual_run(p->loop, -1);
 	return NULL;
@@ -225,6 +228,7 @@ static void inproc_destroy(struct bench_link *link)
 	if (p->running) {
 		vio_loop_call(p->loop, call_stop, p);
 		pthread_join(p->thread, NULL);
+		sem_destroy(&p->owned);
 		vio_loop_manual_own(p->loop);
 	}
 	vio_assembly_destroy(p->assembly);
@@ -282,10 +286,13 @@ static int assemble(struct inproc *p)
 		return bench_error(p->base.name, "%s", vio_config_error(p->cfg));
 	if (find_device(p) < 0)
 		return -1;
+	sem_init(&p->owned, 0, 0);
 	r = -pthread_create(&p->thread, NULL, run_loop, p);
 	if (r < 0)
 		return bench_error(p->base.name, "%s", strerror(-r));
 	p->running = true;
+	while (sem_wait(&p->owned) < 0) /* EINTR */
+		;
 	return 0;
 }
 
