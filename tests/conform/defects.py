@@ -5,7 +5,8 @@
 
 For each line of defects.tsv, in a build with -Ddefects=true: switches that defect on alone, runs the tool on
 the target, and requires that a check fails naming the row, and that no check names any row but that and
-those listed as following from it. And without a defect nothing may fail.
+those listed as following from it (*: all may fail, and only checks of the row are run).
+And without a defect nothing may fail.
 
   --seen   print what is seen instead: each defect, its target and all rows that fail
 """
@@ -26,13 +27,15 @@ def table():
         return list(csv.DictReader(f, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
-def failing_rows(conform, viodm, target, defect):
+def failing_rows(conform, viodm, line):
     """{row: [what was seen]}, or a string: the run could not be made."""
-    device, transport, backend = target.split("/")
+    device, transport, backend = line["target"].split("/")
     only = ("--only", "net-*") if device == "net-loop" else ()
+    if line["follows"] == "*":
+        only = ("--only", line["row"])
     r = subprocess.run([HERE / "run", conform, viodm, device, transport, backend, *only,
                         "--timeout", "3", "--format", "json"], capture_output=True, text=True, timeout=400,
-                       env={**os.environ, "VIODM_DEFECT": defect})
+                       env={**os.environ, "VIODM_DEFECT": line["defect"]})
     try:
         report = json.loads(r.stdout)
     except ValueError:
@@ -64,7 +67,7 @@ def main():
     lines = [x for x in sound + lines if not names or x["defect"] in names]
     failed = 0
     with concurrent.futures.ThreadPoolExecutor(max_workers=min(4, (os.cpu_count() or 1) * 2)) as pool:
-        runs = [pool.submit(failing_rows, conform, viodm, x["target"], x["defect"]) for x in lines]
+        runs = [pool.submit(failing_rows, conform, viodm, x) for x in lines]
         for line, future in zip(lines, runs):
             rows = future.result()
             if only_seen:
