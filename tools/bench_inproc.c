@@ -135,8 +135,14 @@ static void inproc_acknowledge(struct bench_link *link)
 {
 	struct inproc *p = to_inproc(link);
 
-	set(p, VIRTIO_MMIO_INTERRUPT_ACK, get(p, VIRTIO_MMIO_INTERRUPT_STATUS));
-	if (p->level) /* a new event has kept the line up: a level is no edge */
+	uint32_t status = get(p, VIRTIO_MMIO_INTERRUPT_STATUS);
+
+	set(p, VIRTIO_MMIO_INTERRUPT_ACK, status);
+	/*
+	 * A level is no edge: a new event may have kept the line up. And what one queue's thread
+	 * acknowledges may be another's, so fast that the line never rose.
+	 */
+	if (p->level || (status && p->n_rings > 1))
 		interrupt(p);
 }
 
