@@ -23,11 +23,12 @@
 
 #include "dut.h"
 
-#define SLOTS	   48u /* requests work on disjoint pieces of the disk, one at a time on each */
-#define SLOT_BYTES 4096u
-#define FLUSH	   SLOTS /* the slot of the only flush there may be */
-#define MAX_QUEUES 4u
-#define MAX_TURNS  100000u /* a request that is not done by then never will be */
+#define SLOTS	      48u /* requests work on disjoint pieces of the disk, one at a time on each */
+#define SLOT_BYTES    4096u
+#define FLUSH	      SLOTS /* the slot of the only flush there may be */
+#define MAX_QUEUES    4u
+#define PATIENT_TURNS 1000u
+#define MAX_TURNS     100000u /* a request that is not done by then never will be */
 
 enum where { ON_MANUAL, ON_EVENT, ON_IOTHREAD, ON_IOTHREADS, N_WHERE };
 
@@ -334,11 +335,15 @@ static void drop(struct arena *a, uint16_t queue)
 /* Everything that is available is used, with no other queue's help. */
 static void settle(struct arena *a)
 {
+	static const struct timespec nap = {.tv_nsec = 50000};
+
 	for (uint16_t q = 0; q < a->drv.n_queues; q++)
 		drv_device_submit(&a->drv, q);
 	for (unsigned n = 0; a->blk.in_flight > 0 && !a->broken && n < MAX_TURNS; n++) {
 		let_work(a);
 		poll_used(a);
+		if (n > PATIENT_TURNS && a->where != ON_MANUAL)
+			nanosleep(&nap, NULL); /* the engine's thread may be waiting for a CPU */
 	}
 	CHECK(a, a->blk.in_flight == 0);
 	CHECK(a, drv_chaos_in_flight(a->chaos) == 0);
