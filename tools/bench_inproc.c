@@ -134,7 +134,6 @@ static void on_irq(void *arg, bool level)
 static void inproc_acknowledge(struct bench_link *link)
 {
 	struct inproc *p = to_inproc(link);
-
 	uint32_t status = get(p, VIRTIO_MMIO_INTERRUPT_STATUS);
 
 	set(p, VIRTIO_MMIO_INTERRUPT_ACK, status);
