@@ -20,7 +20,7 @@
 #include <viodm/loop_manual.h>
 #include <viodm/mmio.h>
 
-#include "serve.h"
+#include "serve_section.h"
 
 struct inproc {
 	struct bench_link base;

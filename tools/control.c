@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include "control.h"
-#include "daemon.h"
 #include "socket.h"
 
 #define CLIENTS_MAX 32
@@ -28,7 +27,7 @@ struct client {
 };
 
 struct control {
-	struct daemon *daemon;
+	const struct control_host *host;
 	struct evconnlistener *listener;
 	char *path;
 	dev_t dev; /* of the socket, to remove no other */
@@ -56,7 +55,7 @@ json_t *control_refusal(const char *error)
 	return json_pack("{s:b, s:s}", "ok", 0, "error", error);
 }
 
-static json_t *answer(struct daemon *d, const char *line, size_t len)
+static json_t *answer(const struct control_host *host, const char *line, size_t len)
 {
 	char text[JSON_ERROR_TEXT_LENGTH + 32];
 	json_error_t error;
@@ -66,7 +65,7 @@ static json_t *answer(struct daemon *d, const char *line, size_t len)
 		snprintf(text, sizeof(text), "not JSON: %s", error.text);
 		return control_refusal(text);
 	}
-	reply = json_is_object(request) ? control_answer(d, request)
+	reply = json_is_object(request) ? control_answer(host, request)
 					: control_refusal("not an object");
 	id = json_object_get(request, "id");
 	if (reply && id)
@@ -100,7 +99,7 @@ static void client_end(struct client *client)
 static void on_line(struct client *client, const char *line, size_t len)
 {
 	if (len > 0 && !client->skipping)
-		send_reply(client, answer(client->control->daemon, line, len));
+		send_reply(client, answer(client->control->host, line, len));
 	client->skipping = false;
 }
 
@@ -163,7 +162,7 @@ static void on_connection(struct evconnlistener *listener, evutil_socket_t fd,
 		close(fd);
 		return;
 	}
-	client->bev = bufferevent_socket_new(c->daemon->base, fd, BEV_OPT_CLOSE_ON_FREE);
+	client->bev = bufferevent_socket_new(c->host->base, fd, BEV_OPT_CLOSE_ON_FREE);
 	if (!client->bev) {
 		free(client);
 		close(fd);
@@ -178,7 +177,8 @@ static void on_connection(struct evconnlistener *listener, evutil_socket_t fd,
 	bufferevent_enable(client->bev, EV_READ | EV_WRITE);
 }
 
-int control_create(struct daemon *d, const char *path, mode_t mode, struct control **out)
+static int listen_at(const struct control_host *host, const char *path, mode_t mode,
+		     struct control **out)
 {
 	struct control *c = calloc(1, sizeof(*c));
 	int fd = c ? socket_listen(path, mode) : -ENOMEM;
@@ -188,9 +188,9 @@ int control_create(struct daemon *d, const char *path, mode_t mode, struct contr
 		free(c);
 		return fd;
 	}
-	c->daemon = d;
+	c->host = host;
 	c->path = strdup(path);
-	c->listener = evconnlistener_new(d->base, on_connection, c,
+	c->listener = evconnlistener_new(host->base, on_connection, c,
 					 LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
 	if (!c->path || !c->listener || lstat(path, &st) < 0) {
 		unlink(path);
@@ -203,6 +203,21 @@ int control_create(struct daemon *d, const char *path, mode_t mode, struct contr
 	c->ino = st.st_ino;
 	*out = c;
 	return 0;
+}
+
+int control_create(const struct control_host *host, const struct serve_opts *opts,
+		   struct control **out)
+{
+	int r;
+
+	*out = NULL;
+	if (!opts->control)
+		return 0;
+	r = listen_at(host, opts->control, serve_control_mode(opts), out);
+	if (r < 0)
+		vio_log(host->log, VIO_LOG_ERROR, "cannot listen for viodm ctl on %s: %s",
+			opts->control, strerror(-r));
+	return r;
 }
 
 void control_destroy(struct control *c)

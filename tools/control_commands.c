@@ -8,19 +8,18 @@
 
 #include "control.h"
 #include "control_net.h"
-#include "daemon.h"
 
 /* ---- one device ------------------------------------------------------------------------------ */
 
-static const char *state(const struct daemon *d, size_t i)
+static const char *state(const struct control_host *h, size_t i)
 {
-	const struct vio_device *dev = vio_assembly_device(d->devices, i);
+	const struct vio_device *dev = vio_assembly_device(h->devices, i);
 
 	if (vio_device_paused(dev))
 		return "paused";
 	if (vio_device_failed(dev))
 		return "failed";
-	return vio_vhost_user_connected(d->servers[i]) ? "connected" : "waiting";
+	return h->connected(h->arg, i) ? "connected" : "waiting";
 }
 
 static void add_storage(json_t *out, struct vio_storage *storage)
@@ -34,19 +33,19 @@ static void add_storage(json_t *out, struct vio_storage *storage)
 		json_object_set_new(out, "size", json_integer((json_int_t)info.size));
 }
 
-static json_t *device_status(struct daemon *d, size_t i)
+static json_t *device_status(const struct control_host *h, size_t i)
 {
-	const struct vio_config_device *c = vio_config_device(d->cfg, i);
-	const struct vio_device *dev = vio_assembly_device(d->devices, i);
-	json_t *out = json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:i}", "name", c->name,
-				"model", c->model, "state", state(d, i), "backend", c->backend,
-				"connected", vio_vhost_user_connected(d->servers[i]), "paused",
-				vio_device_paused(dev), "failed", vio_device_failed(dev), "queues",
-				(int)vio_device_n_queues(dev));
+	const struct vio_config_device *c = vio_config_device(h->cfg, i);
+	const struct vio_device *dev = vio_assembly_device(h->devices, i);
+	json_t *out =
+		json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:i}", "name", c->name, "model",
+			  c->model, "state", state(h, i), "backend", c->backend, "connected",
+			  h->connected(h->arg, i), "paused", vio_device_paused(dev), "failed",
+			  vio_device_failed(dev), "queues", (int)vio_device_n_queues(dev));
 
 	if (!out)
 		return NULL;
-	add_storage(out, vio_assembly_storage(d->devices, i));
+	add_storage(out, vio_assembly_storage(h->devices, i));
 	if (c->port)
 		json_object_set_new(out, "port", json_string(c->port));
 	if (control_is_net(dev))
@@ -105,9 +104,9 @@ static json_t *queue_stats(const struct vio_device *dev, uint16_t index)
 			 "polls-missed", (json_int_t)s.polls_missed, "latency", queue_latency(&s));
 }
 
-static json_t *device_stats(struct daemon *d, size_t i)
+static json_t *device_stats(const struct control_host *h, size_t i)
 {
-	const struct vio_device *dev = vio_assembly_device(d->devices, i);
+	const struct vio_device *dev = vio_assembly_device(h->devices, i);
 	json_t *queues = json_array(), *out;
 
 	for (uint16_t q = 0; q < vio_device_n_queues(dev); q++)
@@ -119,9 +118,9 @@ static json_t *device_stats(struct daemon *d, size_t i)
 }
 
 /* What a command has changed, and how the device is now. */
-static json_t *changed(struct daemon *d, size_t i, int r)
+static json_t *changed(const struct control_host *h, size_t i, int r)
 {
-	json_t *out = device_status(d, i);
+	json_t *out = device_status(h, i);
 
 	if (out && r < 0)
 		json_object_set_new(out, "error", json_string(strerror(-r)));
@@ -130,38 +129,38 @@ static json_t *changed(struct daemon *d, size_t i, int r)
 	return out;
 }
 
-static json_t *device_resize(struct daemon *d, size_t i)
+static json_t *device_resize(const struct control_host *h, size_t i)
 {
-	return changed(d, i, vio_assembly_refresh_device(d->devices, i));
+	return changed(h, i, vio_assembly_refresh_device(h->devices, i));
 }
 
-static json_t *device_pause(struct daemon *d, size_t i)
+static json_t *set_paused(const struct control_host *h, size_t i, bool pause)
 {
-	struct vio_device *dev = vio_assembly_device(d->devices, i);
+	struct vio_device *dev = vio_assembly_device(h->devices, i);
 	bool was = vio_device_paused(dev);
-	int r = vio_device_pause(dev);
+	int r = pause ? vio_device_pause(dev) : vio_device_resume(dev);
 
-	if (r == 0 && !was)
-		vio_log(&d->log, VIO_LOG_INFO, "%s: paused", vio_device_name(dev));
-	return changed(d, i, r ? r : !was);
+	if (r == 0 && was != pause)
+		vio_log(h->log, VIO_LOG_INFO, "%s: %s", vio_device_name(dev),
+			pause ? "paused" : "resumed");
+	return changed(h, i, r ? r : was != pause);
 }
 
-static json_t *device_resume(struct daemon *d, size_t i)
+static json_t *device_pause(const struct control_host *h, size_t i)
 {
-	struct vio_device *dev = vio_assembly_device(d->devices, i);
-	bool was = vio_device_paused(dev);
-	int r = vio_device_resume(dev);
+	return set_paused(h, i, true);
+}
 
-	if (r == 0 && was)
-		vio_log(&d->log, VIO_LOG_INFO, "%s: resumed", vio_device_name(dev));
-	return changed(d, i, r ? r : was);
+static json_t *device_resume(const struct control_host *h, size_t i)
+{
+	return set_paused(h, i, false);
 }
 
 /* ---- requests -------------------------------------------------------------------------------- */
 
 static const struct command {
 	const char *name;
-	json_t *(*run)(struct daemon *d, size_t i); /* for each device that is meant */
+	json_t *(*run)(const struct control_host *h, size_t i); /* for each device that is meant */
 } commands[] = {
 	{"status", device_status}, {"stats", device_stats},   {"resize", device_resize},
 	{"pause", device_pause},   {"resume", device_resume},
@@ -181,29 +180,30 @@ static json_t *unknown_command(const char *name)
 	return control_refusal(text);
 }
 
-static json_t *unknown_device(const struct daemon *d, const char *name)
+static json_t *unknown_device(const struct control_host *h, const char *name)
 {
 	const char *names[32];
 	char text[VIO_OPT_ERROR_LEN];
 	size_t n = 0;
 
-	for (; n < d->n_devices && n < VIO_ARRAY_LEN(names); n++)
-		names[n] = vio_config_device(d->cfg, n)->name;
+	for (; n < vio_config_n_devices(h->cfg) && n < VIO_ARRAY_LEN(names); n++)
+		names[n] = vio_config_device(h->cfg, n)->name;
 	vio_opt_unknown(text, "device", name, names, n);
 	return control_refusal(text);
 }
 
-static json_t *for_each(struct daemon *d, const struct command *command, const char *name)
+static json_t *for_each(const struct control_host *h, const struct command *command,
+			const char *name)
 {
 	json_t *devices = json_array();
 
-	for (size_t i = 0; i < d->n_devices; i++) {
-		if (!name || strcmp(vio_config_device(d->cfg, i)->name, name) == 0)
-			json_array_append_new(devices, command->run(d, i));
+	for (size_t i = 0; i < vio_config_n_devices(h->cfg); i++) {
+		if (!name || strcmp(vio_config_device(h->cfg, i)->name, name) == 0)
+			json_array_append_new(devices, command->run(h, i));
 	}
 	if (name && json_array_size(devices) == 0) {
 		json_decref(devices);
-		return unknown_device(d, name);
+		return unknown_device(h, name);
 	}
 	return json_pack("{s:b, s:o}", "ok", 1, "devices", devices);
 }
@@ -211,46 +211,46 @@ static json_t *for_each(struct daemon *d, const struct command *command, const c
 /* ---- requests about network cards --------------------------------------------------------------
  */
 
-static bool is_named_net(const struct daemon *d, size_t i, const char *name)
+static bool is_named_net(const struct control_host *h, size_t i, const char *name)
 {
-	return (!name || strcmp(vio_config_device(d->cfg, i)->name, name) == 0) &&
-	       control_is_net(vio_assembly_device(d->devices, i));
+	return (!name || strcmp(vio_config_device(h->cfg, i)->name, name) == 0) &&
+	       control_is_net(vio_assembly_device(h->devices, i));
 }
 
-static json_t *no_net(const struct daemon *d, const char *name)
+static json_t *no_net(const struct control_host *h, const char *name)
 {
-	for (size_t i = 0; name && i < d->n_devices; i++) {
-		if (strcmp(vio_config_device(d->cfg, i)->name, name) == 0)
+	for (size_t i = 0; name && i < vio_config_n_devices(h->cfg); i++) {
+		if (strcmp(vio_config_device(h->cfg, i)->name, name) == 0)
 			return control_refusal("the device is no network card");
 	}
-	return name ? unknown_device(d, name) : control_refusal("there is no network card");
+	return name ? unknown_device(h, name) : control_refusal("there is no network card");
 }
 
-static json_t *for_each_net(struct daemon *d, const struct control_net_command *command,
+static json_t *for_each_net(const struct control_host *h, const struct control_net_command *command,
 			    const char *name, const struct control_net_value *value)
 {
 	json_t *devices = json_array();
 
-	for (size_t i = 0; i < d->n_devices; i++) {
-		struct vio_device *dev = vio_assembly_device(d->devices, i);
+	for (size_t i = 0; i < vio_config_n_devices(h->cfg); i++) {
+		struct vio_device *dev = vio_assembly_device(h->devices, i);
 		int r;
 
-		if (!is_named_net(d, i, name))
+		if (!is_named_net(h, i, name))
 			continue;
 		r = command->run(dev, value);
 		if (r > 0)
-			vio_log(&d->log, VIO_LOG_INFO, "%s: %s", vio_device_name(dev),
+			vio_log(h->log, VIO_LOG_INFO, "%s: %s", vio_device_name(dev),
 				command->name);
-		json_array_append_new(devices, changed(d, i, r));
+		json_array_append_new(devices, changed(h, i, r));
 	}
 	if (json_array_size(devices) == 0) {
 		json_decref(devices);
-		return no_net(d, name);
+		return no_net(h, name);
 	}
 	return json_pack("{s:b, s:o}", "ok", 1, "devices", devices);
 }
 
-static json_t *answer_net(struct daemon *d, const struct control_net_command *command,
+static json_t *answer_net(const struct control_host *h, const struct control_net_command *command,
 			  const char *name, const json_t *request)
 {
 	const char *text = json_string_value(json_object_get(request, "value"));
@@ -261,23 +261,23 @@ static json_t *answer_net(struct daemon *d, const struct control_net_command *co
 		return control_refusal("\"value\" is not a string, or not there");
 	if (command->value && vio_opt_set(command->value, &value, text, err) < 0)
 		return control_refusal(err);
-	return for_each_net(d, command, name, &value);
+	return for_each_net(h, command, name, &value);
 }
 
 /* ---- any request ----------------------------------------------------------------------------- */
 
-static void add_daemon(json_t *reply, const struct daemon *d)
+static void add_daemon(json_t *reply, const struct control_host *h)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	json_object_set_new(reply, "version", json_string(VIODM_VERSION));
 	json_object_set_new(reply, "pid", json_integer(getpid()));
-	json_object_set_new(reply, "uptime", json_integer(now.tv_sec - d->started.tv_sec));
-	json_object_set_new(reply, "log-level", json_string(daemon_level_name(d->log_level)));
+	json_object_set_new(reply, "uptime", json_integer(now.tv_sec - h->started.tv_sec));
+	json_object_set_new(reply, "log-level", json_string(serve_level_name(*h->log_level)));
 }
 
-json_t *control_answer(struct daemon *d, const json_t *request)
+json_t *control_answer(const struct control_host *h, const json_t *request)
 {
 	const json_t *device = json_object_get(request, "device");
 	const char *name = json_string_value(json_object_get(request, "cmd"));
@@ -290,14 +290,14 @@ json_t *control_answer(struct daemon *d, const json_t *request)
 	for (size_t i = 0; i < VIO_ARRAY_LEN(commands); i++) {
 		if (strcmp(commands[i].name, name) != 0)
 			continue;
-		reply = for_each(d, &commands[i], json_string_value(device));
+		reply = for_each(h, &commands[i], json_string_value(device));
 		if (reply && commands[i].run == device_status)
-			add_daemon(reply, d);
+			add_daemon(reply, h);
 		return reply;
 	}
 	for (size_t i = 0; control_net_commands[i].name; i++) {
 		if (strcmp(control_net_commands[i].name, name) == 0)
-			return answer_net(d, &control_net_commands[i], json_string_value(device),
+			return answer_net(h, &control_net_commands[i], json_string_value(device),
 					  request);
 	}
 	return unknown_command(name);

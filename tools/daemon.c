@@ -9,19 +9,10 @@
 
 #include <viodm/loop_event.h>
 
-#include "control.h"
 #include "daemon.h"
-#include "mode.h"
 #include "notify.h"
 
 /* ---- log ------------------------------------------------------------------------------------- */
-
-const char *daemon_level_name(unsigned level)
-{
-	static const char *const names[] = {"error", "warning", "info", "debug"};
-
-	return level < VIO_ARRAY_LEN(names) ? names[level] : "?";
-}
 
 /* Any thread. The level can change while others log, so it is looked at here. */
 static void on_log(void *arg, enum vio_log_level level, const char *line)
@@ -29,7 +20,7 @@ static void on_log(void *arg, enum vio_log_level level, const char *line)
 	const struct daemon *d = arg;
 
 	if (level <= d->log_level)
-		fprintf(stderr, "viodm: %s: %s\n", daemon_level_name(level), line);
+		fprintf(stderr, "viodm: %s: %s\n", serve_level_name(level), line);
 }
 
 /* ---- configuration --------------------------------------------------------------------------- */
@@ -90,7 +81,7 @@ static void on_hangup(evutil_socket_t sig, short what, void *arg)
 	reload_log_level(d);
 	changed = vio_assembly_refresh(d->devices);
 	vio_log(&d->log, VIO_LOG_INFO, "SIGHUP: log level %s, %u size%s changed",
-		daemon_level_name(d->log_level), changed, changed == 1 ? "" : "s");
+		serve_level_name(d->log_level), changed, changed == 1 ? "" : "s");
 }
 
 #define N_SIGNALS 3
@@ -118,19 +109,26 @@ static void signals_destroy(struct event *events[N_SIGNALS])
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
+static bool is_connected(void *arg, size_t i)
+{
+	const struct daemon *d = arg;
+
+	return vio_vhost_user_connected(d->servers[i]);
+}
+
 static int create_control(struct daemon *d)
 {
-	mode_t mode = 0600;
-	int r;
-
-	if (!d->opts.control)
-		return 0;
-	mode_parse(d->opts.control_mode, &mode);
-	r = control_create(d, d->opts.control, mode, &d->control);
-	if (r < 0)
-		vio_log(&d->log, VIO_LOG_ERROR, "cannot listen for viodm ctl on %s: %s",
-			d->opts.control, strerror(-r));
-	return r;
+	d->host = (struct control_host){
+		.base = d->base,
+		.cfg = d->cfg,
+		.devices = d->devices,
+		.log = &d->log,
+		.log_level = &d->log_level,
+		.started = d->started,
+		.arg = d,
+		.connected = is_connected,
+	};
+	return control_create(&d->host, &d->opts, &d->control);
 }
 
 static void say_ready(struct daemon *d)

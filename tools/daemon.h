@@ -9,7 +9,7 @@
  *	serve.c             command line
  *	daemon.c            life, signals
  *	daemon_devices.c    devices and their sockets
- *	control.c           the control socket: connections and lines
+ *	control.c           the control socket: connections and lines; viodm-vmm has it, too
  *	control_commands.c  what the commands do
  *	ctl.c, ctl_text.c   the other end of the control socket
  */
@@ -19,10 +19,8 @@
 #include <viodm/config.h>
 #include <viodm/vhost_user.h>
 
-#include "serve.h"
-
-struct control;
-struct event_base;
+#include "control.h"
+#include "serve_section.h"
 
 /* The configuration, to be read again and again. */
 struct daemon_args {
@@ -49,15 +47,13 @@ struct daemon {
 	size_t n_devices;
 	struct vio_vhost_user **servers; /* one for each device, in the order of the config */
 	struct vio_vhost_user_guard *guard;
+	struct control_host host;
 	struct control *control; /* NULL: none */
 	struct timespec started;
 };
 
 /* Runs until a signal ends it. 0, or -errno when it could not begin; it has said why. */
 int daemon_run(const struct daemon_args *args);
-
-/* The word for a log level. */
-const char *daemon_level_name(unsigned level);
 
 /* ---- daemon_devices.c ------------------------------------------------------------------------ */
 

@@ -12,6 +12,7 @@
 #include "command.h"
 #include "ctl.h"
 #include "serve.h"
+#include "serve_section.h"
 
 struct command {
 	const char *name;

@@ -34,13 +34,14 @@ static const struct vio_opt vm_opts[] = {
 };
 /* clang-format on */
 
-void config_section(struct vmm_config *config, struct vio_config_section *section)
+void config_sections(struct vmm_config *config, struct vio_config_section sections[VMM_SECTIONS])
 {
-	*section = (struct vio_config_section){
+	sections[0] = (struct vio_config_section){
 		.type = "vm",
 		.help = "the machine",
 		.opts = vm_opts,
 		.n_opts = VIO_ARRAY_LEN(vm_opts),
 		.data = config,
 	};
+	serve_section(&config->serve, &sections[1]);
 }

@@ -33,9 +33,9 @@ static int create_mem(const struct vmm_ram *ram, struct vio_mem **out)
 	return vio_mem_create(regions, ram->high ? 2 : 1, out);
 }
 
-static int create_assembly(struct vmm_devices *devices, struct vio_config *config)
+static int create_assembly(struct vmm *vmm, struct vmm_devices *devices, struct vio_config *config)
 {
-	struct vio_config_env env = {.loop = devices->loop, .mem = devices->mem};
+	struct vio_config_env env = {.loop = devices->loop, .mem = devices->mem, .log = &vmm->log};
 	int rc = vio_assembly_create(config, &env, &devices->assembly);
 
 	if (rc)
@@ -76,7 +76,7 @@ int devices_create(struct vmm *vmm, struct vio_config *config, struct vmm_device
 	if (!rc)
 		rc = vio_loop_event_create(vmm->base, &devices->loop);
 	if (!rc)
-		rc = create_assembly(devices, config);
+		rc = create_assembly(vmm, devices, config);
 	for (size_t i = 0; !rc && i < vio_config_n_devices(config); i++)
 		rc = plug(vmm, devices, vio_config_device(config, i),
 			  vio_assembly_device(devices->assembly, i));
@@ -122,4 +122,9 @@ void devices_power_off(struct vmm_devices *devices)
 void devices_refresh(struct vmm_devices *devices)
 {
 	vio_assembly_refresh(devices->assembly);
+}
+
+struct vio_assembly *devices_assembly(struct vmm_devices *devices)
+{
+	return devices->assembly;
 }

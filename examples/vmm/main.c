@@ -76,6 +76,7 @@ static int run_with_devices(struct vmm *vmm, struct vio_config *config)
 {
 	struct event *events[N_EVENTS] = {NULL};
 	struct vmm_console *console = NULL;
+	struct vmm_ctl *ctl = NULL;
 	int rc;
 
 	vmm->base = event_base_new();
@@ -84,11 +85,14 @@ static int run_with_devices(struct vmm *vmm, struct vio_config *config)
 	rc = add_events(vmm, events);
 	if (!rc)
 		rc = devices_create(vmm, config, &vmm->devices);
+	if (!rc)
+		rc = ctl_create(vmm, config, &ctl);
 	if (!rc && vmm->config.console_input && console_create(vmm, &console))
 		warnx("no input from standard input");
 	if (!rc)
 		rc = run(vmm);
 	console_destroy(console);
+	ctl_destroy(ctl);
 	devices_destroy(vmm->devices);
 	for (int i = 0; i < N_EVENTS; i++) {
 		if (events[i])
@@ -100,8 +104,10 @@ static int run_with_devices(struct vmm *vmm, struct vio_config *config)
 
 static int run_configured(struct vmm *vmm, struct vio_config *config)
 {
-	int rc = machine_init(vmm);
+	int rc;
 
+	ctl_log_init(vmm);
+	rc = machine_init(vmm);
 	if (!rc)
 		rc = run_with_devices(vmm, config);
 	machine_fini(vmm);
@@ -110,25 +116,39 @@ static int run_configured(struct vmm *vmm, struct vio_config *config)
 
 static void usage(FILE *out)
 {
-	fputs("usage: viodm-vmm -c FILE [-o SECTION.KEY=VALUE]... [--no-reboot]\n"
+	fputs("usage: viodm-vmm -c FILE [-o SECTION.KEY=VALUE]... [--control PATH] [--no-reboot]\n"
 	      "       viodm-vmm --list\n"
 	      "\n"
 	      "  -c, --config FILE             machine and devices; may be repeated\n"
 	      "  -o, --option SECTION.KEY=VAL  set one value over what the file says\n"
+	      "      --control PATH            listen there for viodm ctl: serve.control=PATH\n"
 	      "      --no-reboot               end when the guest resets\n"
 	      "      --list                    all sections and options\n",
 	      out);
 }
 
-enum { OPT_NO_REBOOT = 0x100, OPT_LIST };
+enum { OPT_CONTROL = 0x100, OPT_NO_REBOOT, OPT_LIST };
+
+static int set_control(struct vio_config *config, const char *path)
+{
+	char *text;
+	int rc;
+
+	if (asprintf(&text, "serve.control=%s", path) < 0)
+		err(1, NULL);
+	rc = vio_config_set(config, text);
+	free(text);
+	return rc;
+}
 
 /* -1: go on; otherwise the exit status. */
-static int parse(int argc, char **argv, const struct vio_config_section *section,
+static int parse(int argc, char **argv, const struct vio_config_section *sections,
 		 struct vio_config *config)
 {
 	static const struct option options[] = {
 		{"config", required_argument, NULL, 'c'},
 		{"option", required_argument, NULL, 'o'},
+		{"control", required_argument, NULL, OPT_CONTROL},
 		{"no-reboot", no_argument, NULL, OPT_NO_REBOOT},
 		{"list", no_argument, NULL, OPT_LIST},
 		{"help", no_argument, NULL, 'h'},
@@ -144,11 +164,14 @@ static int parse(int argc, char **argv, const struct vio_config_section *section
 		case 'o':
 			rc = vio_config_set(config, optarg);
 			break;
+		case OPT_CONTROL:
+			rc = set_control(config, optarg);
+			break;
 		case OPT_NO_REBOOT:
 			rc = vio_config_set(config, "vm.reboot=off");
 			break;
 		case OPT_LIST:
-			vio_config_list(stdout, section, 1);
+			vio_config_list(stdout, sections, VMM_SECTIONS);
 			return 0;
 		default:
 			usage(opt == 'h' ? stdout : stderr);
@@ -170,19 +193,19 @@ static int parse(int argc, char **argv, const struct vio_config_section *section
 int main(int argc, char **argv)
 {
 	struct vmm *vmm = calloc(1, sizeof(*vmm));
-	struct vio_config_section section;
+	struct vio_config_section sections[VMM_SECTIONS];
 	struct vio_config *config;
 	int rc, status;
 
 	if (!vmm)
 		err(1, NULL);
-	config_section(&vmm->config, &section);
-	rc = vio_config_create(&section, 1, &config);
+	config_sections(&vmm->config, sections);
+	rc = vio_config_create(sections, VMM_SECTIONS, &config);
 	if (rc)
 		errx(1, "configuration: %s", strerror(-rc));
 	vio_config_take_transports(config, "viodm-vmm",
 				   1u << VIO_CONFIG_PCI | 1u << VIO_CONFIG_MMIO);
-	status = parse(argc, argv, &section, config);
+	status = parse(argc, argv, sections, config);
 	if (status < 0)
 		status = run_configured(vmm, config) ? 1 : 0;
 	vio_config_destroy(config);

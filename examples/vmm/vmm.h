@@ -8,8 +8,9 @@
  * About devices, and so about viodm:
  *
  *   main.c         command line, event loop, signals, one power cycle after the other
- *   config.c       the [vm] section
+ *   config.c       the sections [vm] and [serve]
  *   devices.c      from the configuration to devices
+ *   ctl.c          the control socket, for viodm ctl, and the log
  *   virtio_mmio.c  a device behind a window of registers
  *   virtio_pci.c   a device as a PCI function
  *
@@ -27,8 +28,8 @@
  *   boot.c         bzImage loading and the state of the boot processor
  *
  * Threads: the main thread runs the event loop, and in-process devices on it. Each vCPU has a
- * thread that delivers register accesses. There is no global lock: the serial port and the
- * interrupt routes have one each, never held while calling out.
+ * thread that delivers register accesses, the control socket has one. There is no global lock: the
+ * serial port and the interrupt routes have one each, never held while calling out.
  *
  * Functions that can fail return 0 or -errno.
  */
@@ -38,6 +39,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <viodm/util.h>
+
+#include "serve_section.h"
 
 struct vmm;
 
@@ -106,11 +111,13 @@ struct vmm_config {
 	bool ioeventfd;	    /* let KVM turn queue notifications into eventfd writes */
 	bool console_input; /* standard input goes to the serial port */
 	bool reboot;	    /* false: a reset of the guest ends the process */
+	struct serve_opts serve;
 };
 
-/* The [vm] section; checking the configuration fills in *config. */
-struct vio_config_section;
-void config_section(struct vmm_config *config, struct vio_config_section *section);
+#define VMM_SECTIONS 2
+
+/* [vm] and [serve]; checking the configuration fills in *config. */
+void config_sections(struct vmm_config *config, struct vio_config_section sections[VMM_SECTIONS]);
 
 /* ---- ram.c ---------------------------------------------------------------------------------- */
 
@@ -312,7 +319,6 @@ int virtio_pci_create(struct vmm *vmm, struct vio_device *dev, uint16_t n_vector
 
 /* ---- devices.c ------------------------------------------------------------------------------ */
 
-struct vio_config;
 struct vmm_devices;
 
 /* All devices of a checked configuration. Failures are reported to standard error. */
@@ -322,6 +328,19 @@ int devices_power_on(struct vmm_devices *devices);
 void devices_power_off(struct vmm_devices *devices);
 /* Disks look at the size of their images again. */
 void devices_refresh(struct vmm_devices *devices);
+struct vio_assembly *devices_assembly(struct vmm_devices *devices);
+
+/* ---- ctl.c ---------------------------------------------------------------------------------- */
+
+struct vmm_ctl;
+
+/* What the devices have to say goes to standard error, as far as [serve] wants to hear it. */
+void ctl_log_init(struct vmm *vmm);
+
+/* Listens for viodm ctl if [serve] says where; *out is NULL if not. Thread: the event loop's. */
+int ctl_create(struct vmm *vmm, struct vio_config *config, struct vmm_ctl **out);
+/* Before the devices go; runs the event loop until the last command is done. NULL is allowed. */
+void ctl_destroy(struct vmm_ctl *ctl);
 
 /* ---- acpi.c, boot.c ------------------------------------------------------------------------- */
 
@@ -348,6 +367,7 @@ struct event_base;
 
 struct vmm {
 	struct vmm_config config;
+	struct vio_log log;
 	struct event_base *base;
 	struct vmm_devices *devices;
 	int kvm_fd, vm_fd;
