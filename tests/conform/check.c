@@ -17,6 +17,9 @@ note_failure(struct run *r, const char *row, const char *expected, const char *s
 	struct result *res = r->result;
 	struct failure *f;
 
+	/* To wait in vain once is enough. */
+	if (res->verdict != VERDICT_FAIL)
+		r->drv.patience_ms /= 8;
 	res->verdict = VERDICT_FAIL;
 	drv_trace(&res->trace, "*** %s: not %s", row, expected);
 	if (res->n_failures++ >= RESULT_MAX_FAILURES)

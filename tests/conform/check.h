@@ -62,6 +62,8 @@ struct run {
 	/* Another device of the same process, where there is one: reset, memory of its own. */
 	struct run *neighbour;
 
+	/* How long to look whether something happens that must not. */
+	unsigned quiet_ms;
 	uint64_t seed;
 	struct result *result;
 };

@@ -205,7 +205,7 @@ static uint16_t flags_at_work(struct run *r, const char *row)
 
 	if (pthread_create(&w.thread, NULL, watch, &w) != 0)
 		skip(r, "no thread");
-	for (unsigned i = 0; i < 100; i++)
+	for (unsigned i = 0; i < 40; i++)
 		io_many(r, row, w.q->size);
 	w.stop = true;
 	pthread_join(w.thread, NULL);

@@ -64,10 +64,17 @@ static void expect_refusal(struct run *r, const char *row, const char *what)
 	uint8_t status = 0;
 	bool back;
 
+	/* Whatever it does: then there is nothing to wait for any more. */
+	for (unsigned ms = 0; ms < r->drv.patience_ms && drv_queue_ready(io_queue(r)) == 0 &&
+			      !(drv_status(r->bus) & NEEDS_RESET);
+	     ms++)
+		run_pause(r);
 	run_quiet(r);
 	back = handed_back(r);
-	if (!back)
+	if (drv_queue_ready(io_queue(r)) > 0)
 		status = run_await_status(r, NEEDS_RESET);
+	else if (!back)
+		status = drv_status(r->bus);
 	expect(r, row, back || drv_queue_ready(io_queue(r)) == 0, "nothing broken to be served",
 	       "%u buffers used, %s", drv_queue_ready(io_queue(r)), what);
 	expect(r, "BASIC-DEV-002", back || (status & NEEDS_RESET),

@@ -25,8 +25,8 @@ static void ack(struct run *r, uint32_t bits)
 static void queue_event(struct run *r)
 {
 	io_roundtrip(r, "MMIO-DEV-003");
-	for (unsigned i = 0; i < 50 && !(isr(r) & ISR_QUEUE); i++)
-		run_quiet(r);
+	for (unsigned ms = 0; ms < r->drv.patience_ms && !(isr(r) & ISR_QUEUE); ms++)
+		run_pause(r);
 }
 
 static void expect_isr(struct run *r, const char *row, uint32_t bits, const char *when)
@@ -74,8 +74,8 @@ static void check_interrupt_both(struct run *r)
 	run_start(r, "BASIC-DEV-005", FEATURES_FLAGS);
 	queue_event(r);
 	run_config_event(r);
-	for (unsigned i = 0; i < 50 && !(isr(r) & ISR_CONFIG); i++)
-		run_quiet(r);
+	for (unsigned ms = 0; ms < r->drv.patience_ms && !(isr(r) & ISR_CONFIG); ms++)
+		run_pause(r);
 	expect_isr(r, "MMIO-DEV-003", ISR_QUEUE | ISR_CONFIG, "after both events");
 	ack(r, ISR_QUEUE);
 	expect_isr(r, "MMIO-DEV-003", ISR_CONFIG, "after the queue's was acknowledged");

@@ -8,8 +8,8 @@
 
 #include <driver/net_buf.h>
 
-#define PROBE_MS    200
-#define PATIENCE_MS 3000
+/* How long to wait for what may never come, in times of silence. */
+#define PROBES 10
 
 void card_config_mac(struct run *r, uint8_t mac[6])
 {
@@ -139,7 +139,8 @@ bool card_hear_for(struct card *c, uint16_t pair, struct heard *h, unsigned ms)
 	drv_net_buf_read(u.token, &c->r->mem, 0, &h->hdr, c->net.hdr_len);
 	h->claimed = le16toh(h->hdr.num_buffers);
 	hear_part(c, h, &u, c->net.hdr_len);
-	while (h->n < h->claimed && await_used(c, q, PROBE_MS) && drv_queue_get(q, &u) == 1)
+	while (h->n < h->claimed && await_used(c, q, PROBES * c->r->quiet_ms) &&
+	       drv_queue_get(q, &u) == 1)
 		hear_part(c, h, &u, 0);
 	refill(c, pair);
 	return true;
@@ -147,7 +148,7 @@ bool card_hear_for(struct card *c, uint16_t pair, struct heard *h, unsigned ms)
 
 bool card_hear(struct card *c, uint16_t pair, struct heard *h)
 {
-	return card_hear_for(c, pair, h, PATIENCE_MS);
+	return card_hear_for(c, pair, h, c->r->drv.patience_ms);
 }
 
 bool card_silent(struct card *c, uint16_t pair)
@@ -190,7 +191,7 @@ void card_need_echo(struct card *c)
 
 	card_frame(c, frame, NULL, sizeof(frame));
 	card_send(c, "BASIC-DEV-005", 0, NULL, frame, sizeof(frame));
-	if (!card_hear_for(c, 0, &h, PROBE_MS))
+	if (!card_hear_for(c, 0, &h, PROBES * c->r->quiet_ms))
 		skip(c->r, "nothing comes back from this device's network");
 	if (h.len != sizeof(frame) || memcmp(h.data, frame, sizeof(frame)) != 0)
 		skip(c->r, "something else than what was sent comes back from the network");

@@ -64,7 +64,7 @@ void card_open(struct run *r, struct card *c, uint64_t features, uint32_t rx_len
 /* Buffers for another pair. */
 void card_open_pair(struct card *c, uint16_t pair);
 
-/* Ends the check unless a frame on pair 0 comes back within 200 ms. */
+/* Ends the check unless a frame on pair 0 comes back soon. */
 void card_need_echo(struct card *c);
 
 /* Sets up a queue that was reset, empty; interrupts as well. */

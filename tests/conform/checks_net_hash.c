@@ -321,7 +321,7 @@ static void check_coal_suppressed(struct run *r)
 	struct card c;
 
 	card_open(r, &c, NOTF_COAL, 1600);
-	coal_all(&c, "NET-DEV-142", true, 4, 5000);
+	coal_all(&c, "NET-DEV-142", true, 4, 1000);
 	drv_queue_irq_off(&r->drv.queue[1]);
 	burst(&c, "NET-DEV-142", 1);
 	drv_irq_forget(r->bus);

@@ -83,8 +83,9 @@ static void check_reset(struct run *r)
 		expect(r, "PCI-DEV-026", drv_get(r->bus, DRV_QUEUE_ENABLE, i) == 1,
 		       "queue_enable 1 of queues that are enabled", "not of queue %u", i);
 	set(r, VIRTIO_PCI_COMMON_STATUS, 1, 0);
-	for (unsigned i = 0; i < 100 && get(r, VIRTIO_PCI_COMMON_STATUS, 1) != 0; i++)
-		run_quiet(r);
+	for (unsigned ms = 0; ms < r->drv.patience_ms && get(r, VIRTIO_PCI_COMMON_STATUS, 1) != 0;
+	     ms++)
+		run_pause(r);
 	expect(r, "PCI-DEV-025", get(r, VIRTIO_PCI_COMMON_STATUS, 1) == 0,
 	       "device_status 0 when 0 was written", "%#x", get(r, VIRTIO_PCI_COMMON_STATUS, 1));
 	for (uint32_t i = 0; i < num_queues(r); i++)

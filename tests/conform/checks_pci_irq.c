@@ -36,8 +36,8 @@ static void start(struct run *r)
 /* Waits for the line without touching the ISR. */
 static bool await_line(struct run *r)
 {
-	for (unsigned i = 0; i < 50 && !r->bus->line; i++)
-		run_quiet(r);
+	for (unsigned ms = 0; ms < r->drv.patience_ms && !r->bus->line; ms++)
+		run_pause(r);
 	return r->bus->line;
 }
 
@@ -161,8 +161,9 @@ static uint32_t all_messages(struct run *r)
 /* Waits until vector `v` has sent more than `before` messages. */
 static bool await_message(struct run *r, uint16_t v, uint32_t before)
 {
-	for (unsigned i = 0; i < 50 && drv_pci_messages(r->bus, v) == before; i++)
-		run_quiet(r);
+	for (unsigned ms = 0; ms < r->drv.patience_ms && drv_pci_messages(r->bus, v) == before;
+	     ms++)
+		run_pause(r);
 	return drv_pci_messages(r->bus, v) != before;
 }
 
@@ -352,8 +353,8 @@ static void expect_pending(struct run *r, uint16_t v, uint32_t before, const cha
 	expect(r, "PCI-IMP-012", drv_pci_messages(r->bus, v) == before,
 	       "no message of a masked vector", "%u, masked %s",
 	       drv_pci_messages(r->bus, v) - before, how);
-	for (unsigned i = 0; i < 20 && !drv_pci_pending(r->bus, v); i++)
-		run_quiet(r);
+	for (unsigned ms = 0; ms < r->drv.patience_ms && !drv_pci_pending(r->bus, v); ms++)
+		run_pause(r);
 	expect(r, "PCI-IMP-012", drv_pci_pending(r->bus, v), "a pending bit", "none, masked %s",
 	       how);
 }

@@ -10,9 +10,6 @@
 
 #define GAP 3u /* between pieces: odd, so that they are not aligned */
 
-#define QUIET_MS    20
-#define PATIENCE_MS 2000
-
 #define RNG_BYTES 64u
 
 static void nap(unsigned ms)
@@ -234,7 +231,7 @@ bool raw_wait(struct run *r, struct raw_used *u)
 		drv_device_settle(&r->drv);
 		if (i >= 20)
 			nap(1);
-		if (i > 20 + PATIENCE_MS)
+		if (i > 20 + r->drv.patience_ms)
 			return false;
 	}
 	*u = (struct raw_used){.id = le32toh(e->id), .len = le32toh(e->len)};
@@ -245,10 +242,16 @@ bool raw_wait(struct run *r, struct raw_used *u)
 /* ---- patience ----------------------------------------------------------------------------------
  */
 
+void run_pause(struct run *r)
+{
+	drv_device_settle(&r->drv);
+	nap(1);
+}
+
 void run_quiet(struct run *r)
 {
 	drv_device_settle(&r->drv);
-	nap(QUIET_MS);
+	nap(r->quiet_ms);
 	drv_device_settle(&r->drv);
 }
 
@@ -264,7 +267,7 @@ uint32_t run_await_irq(struct run *r, uint32_t source)
 {
 	uint32_t n = 0;
 
-	for (unsigned ms = 0; n == 0 && ms < PATIENCE_MS; ms++) {
+	for (unsigned ms = 0; n == 0 && ms < r->drv.patience_ms; ms++) {
 		drv_device_settle(&r->drv);
 		n = drv_irq_take(r->bus, source);
 		if (n == 0)
@@ -277,7 +280,7 @@ uint8_t run_await_status(struct run *r, uint8_t bits)
 {
 	uint8_t status = drv_status(r->bus);
 
-	for (unsigned ms = 0; (status & bits) != bits && ms < PATIENCE_MS; ms++) {
+	for (unsigned ms = 0; (status & bits) != bits && ms < r->drv.patience_ms; ms++) {
 		drv_device_settle(&r->drv);
 		nap(1);
 		status = drv_status(r->bus);

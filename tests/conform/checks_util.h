@@ -79,9 +79,12 @@ void raw_offer(struct run *r, uint16_t head);
 /* Waits for the next used element. False: there is none in a time that any device needs. */
 bool raw_wait(struct run *r, struct raw_used *u);
 
+/* Lets the device run, and a millisecond pass. */
+void run_pause(struct run *r);
+
 /*
- * Gives the device the time that it would need to do what it must not do: lets it run, waits about
- * 20 ms, lets it run again.
+ * Gives the device the time that it would need to do what it must not do: lets it run, waits for
+ * r->quiet_ms, lets it run again.
  */
 void run_quiet(struct run *r);
 

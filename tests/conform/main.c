@@ -37,6 +37,7 @@ static const char usage[] =
 	"  --repeat N           the whole run N times, each with another seed\n"
 	"  --seed N             of what is random\n"
 	"  --timeout SECONDS    for one check; default 10\n"
+	"  --patience SECONDS   for one request; default 3\n"
 	"  --format text|tap|junit|json\n"
 	"  --reproducers FOLDER  a file for each failed check, for --replay\n"
 	"  --replay FILE        runs the check of such a file again, as it was run then\n"
@@ -124,6 +125,7 @@ enum {
 	OPT_KIND,
 	OPT_LIST,
 	OPT_ONLY,
+	OPT_PATIENCE,
 	OPT_REPEAT,
 	OPT_REPLAY,
 	OPT_REPRODUCERS,
@@ -142,6 +144,7 @@ static const struct option long_options[] = {
 	{"list", no_argument, NULL, OPT_LIST},
 	{"only", required_argument, NULL, OPT_ONLY},
 	{"option", required_argument, NULL, 'o'},
+	{"patience", required_argument, NULL, OPT_PATIENCE},
 	{"repeat", required_argument, NULL, OPT_REPEAT},
 	{"replay", required_argument, NULL, OPT_REPLAY},
 	{"reproducers", required_argument, NULL, OPT_REPRODUCERS},
@@ -202,6 +205,10 @@ static int parse_option(struct options *o, int c)
 	case OPT_ONLY:
 		o->only = optarg;
 		return 0;
+	case OPT_PATIENCE:
+		r = parse_number("--patience", optarg, 0.01, &number);
+		o->run.target.patience_ms = (unsigned)(number * 1000);
+		return r;
 	case OPT_REPEAT:
 		r = parse_number("--repeat", optarg, 1, &number);
 		o->repeat = (unsigned)number;
@@ -353,7 +360,9 @@ static int act(struct options *o, struct plan *plan)
 
 int main(int argc, char **argv)
 {
-	struct options o = {.report = &report_text, .repeat = 1, .run = {.seed = 1, .timeout = 10}};
+	struct options o = {.report = &report_text,
+			    .repeat = 1,
+			    .run = {.seed = 1, .timeout = 10, .target.patience_ms = 3000}};
 	char error[256] = "out of memory";
 	struct plan plan = {0};
 	int r;

@@ -18,6 +18,8 @@ struct target_config {
 	uint32_t device;  /* virtio device ID of a vhost-user server */
 	char **options;	  /* section.key=value, over the file */
 	unsigned n_options;
+	unsigned patience_ms; /* a device that is silent for so long with a request in hand lost it
+			       */
 };
 
 struct target;
