@@ -44,10 +44,10 @@ int vio_device_init(struct vio_device *dev, const struct vio_device_env *env)
 	dev->backend = env->backend;
 	dev->log = env->log;
 	dev->name = strdup(env->name ? env->name : dev->ops->name);
-	if (!dev->name)
-		return -ENOMEM;
-	r = vio_device_queues_alloc(dev);
+	dev->config_frozen = malloc(dev->config_size ? dev->config_size : 1);
+	r = dev->name && dev->config_frozen ? vio_device_queues_alloc(dev) : -ENOMEM;
 	if (r < 0) {
+		free(dev->config_frozen);
 		free(dev->name);
 		return r;
 	}
@@ -62,6 +62,7 @@ void vio_device_fini(struct vio_device *dev)
 	vio_device_queues_free(dev);
 	pthread_cond_destroy(&dev->idle);
 	pthread_mutex_destroy(&dev->lock);
+	free(dev->config_frozen);
 	free(dev->name);
 }
 
@@ -194,6 +195,35 @@ void vio_device_fail(struct vio_device *dev, const char *fmt, ...)
 	va_end(ap);
 }
 
+/* ---- configuration changes: lock held ----------------------------------------------------------
+ */
+
+static void config_changed(struct vio_device *dev)
+{
+	if (dev->generation_read && !VIO_DEFECT("generation-stuck"))
+		dev->generation++;
+	dev->generation_read = false;
+	if (dev->live && dev->transport && !VIO_DEFECT("config-interrupt-missing"))
+		dev->transport->ops->config_interrupt(dev->transport);
+}
+
+/* BASIC-DEV-024: what the driver reads from now on. */
+static void config_freeze(struct vio_device *dev)
+{
+	memcpy(dev->config_frozen, dev->config, dev->config_size);
+	dev->suspended = true;
+}
+
+/* BASIC-DEV-025, BASIC-DEV-026 */
+static void config_thaw(struct vio_device *dev)
+{
+	bool changed = dev->suspended && dev->config_deferred;
+
+	dev->suspended = dev->config_deferred = false;
+	if (changed)
+		config_changed(dev);
+}
+
 /* ---- status ------------------------------------------------------------------------------------
  */
 
@@ -206,6 +236,7 @@ uint8_t vio_device_status(const struct vio_device *dev)
 static void reset_locked(struct vio_device *dev)
 {
 	dev->live = false;
+	config_thaw(dev);
 	pthread_mutex_unlock(&dev->lock);
 	vio_device_queues_stop(dev);
 	if (dev->transport)
@@ -260,6 +291,58 @@ static void set_driver_ok(struct vio_device *dev)
 	pthread_mutex_lock(&dev->lock);
 }
 
+/*
+ * Lock held and busy. A queue that is stopped has nothing in flight and has interrupted for what it
+ * used (BASIC-DEV-029 .. BASIC-DEV-031). Only then the status changes, in one store; a driver fault
+ * on the way leaves NEEDS_RESET instead (BASIC-DEV-027).
+ */
+static void suspend(struct vio_device *dev)
+{
+	if (!dev->live || vio_device_failed(dev) || !vio_device_has(dev, VIO_F_SUSPEND))
+		return; /* BASIC-DEV-020 */
+	pthread_mutex_unlock(&dev->lock);
+	if (!VIO_DEFECT("suspend-queues-run"))
+		vio_device_queues_stop(dev);
+	pthread_mutex_lock(&dev->lock);
+	if (vio_device_failed(dev))
+		return;
+	dev->live = false;
+	config_freeze(dev);
+	dev->status = (dev->status & ~VIRTIO_CONFIG_S_DRIVER_OK) | VIO_STATUS_SUSPEND;
+}
+
+/* Lock held and busy. BASIC-DEV-028: a queue that cannot start again fails the device. */
+static void resume(struct vio_device *dev)
+{
+	if (vio_device_failed(dev))
+		return;
+	dev->live = true;
+	dev->status = (dev->status & ~VIO_STATUS_SUSPEND) | VIRTIO_CONFIG_S_DRIVER_OK;
+	config_thaw(dev);
+	pthread_mutex_unlock(&dev->lock);
+	vio_device_queues_start(dev);
+	pthread_mutex_lock(&dev->lock);
+}
+
+/*
+ * Lock held and busy. Drivers never clear a bit, so one that sets SUSPEND writes DRIVER_OK as well,
+ * and the other way round: what is new against the status is what they want.
+ */
+static void set_bits(struct vio_device *dev, uint8_t status)
+{
+	bool was_live = dev->live;
+
+	dev->status |= status & STATUS_DRIVER_BITS;
+	if (status & VIRTIO_CONFIG_S_FEATURES_OK)
+		set_features_ok(dev);
+	if (status & VIRTIO_CONFIG_S_DRIVER_OK && dev->suspended)
+		resume(dev);
+	else if (status & VIRTIO_CONFIG_S_DRIVER_OK)
+		set_driver_ok(dev);
+	if (status & VIO_STATUS_SUSPEND && was_live)
+		suspend(dev);
+}
+
 void vio_device_set_status(struct vio_device *dev, uint8_t status)
 {
 	pthread_mutex_lock(&dev->lock);
@@ -267,15 +350,10 @@ void vio_device_set_status(struct vio_device *dev, uint8_t status)
 		pthread_mutex_unlock(&dev->lock);
 		return;
 	}
-	if (status == 0) {
+	if (status == 0)
 		reset_locked(dev);
-	} else {
-		dev->status |= status & STATUS_DRIVER_BITS;
-		if (status & VIRTIO_CONFIG_S_FEATURES_OK)
-			set_features_ok(dev);
-		if (status & VIRTIO_CONFIG_S_DRIVER_OK)
-			set_driver_ok(dev);
-	}
+	else
+		set_bits(dev, status);
 	vio_device_leave(dev);
 	pthread_mutex_unlock(&dev->lock);
 }
@@ -370,7 +448,7 @@ void vio_device_config_read(struct vio_device *dev, uint64_t off, void *buf, siz
 	if (VIO_DEFECT("config-hidden-at-first") && !dev->negotiated)
 		return;
 	pthread_mutex_lock(&dev->lock);
-	memcpy(buf, dev->config + off, n);
+	memcpy(buf, (dev->suspended ? dev->config_frozen : dev->config) + off, n);
 	pthread_mutex_unlock(&dev->lock);
 }
 
@@ -381,7 +459,7 @@ void vio_device_config_write(struct vio_device *dev, uint64_t off, const void *b
 	if (n == 0 || !dev->ops->config_write)
 		return;
 	pthread_mutex_lock(&dev->lock);
-	if (dev->negotiated && !dev->busy)
+	if (dev->negotiated && !dev->suspended && !dev->busy)
 		dev->ops->config_write(dev, (uint32_t)off, buf, n);
 	pthread_mutex_unlock(&dev->lock);
 }
@@ -391,11 +469,10 @@ void vio_device_config_update(struct vio_device *dev, uint32_t off, const void *
 	pthread_mutex_lock(&dev->lock);
 	if (vio_range_ok(off, len, dev->config_size) && memcmp(dev->config + off, buf, len)) {
 		memcpy(dev->config + off, buf, len);
-		if (dev->generation_read && !VIO_DEFECT("generation-stuck"))
-			dev->generation++;
-		dev->generation_read = false;
-		if (dev->live && dev->transport && !VIO_DEFECT("config-interrupt-missing"))
-			dev->transport->ops->config_interrupt(dev->transport);
+		if (dev->suspended)
+			dev->config_deferred = true;
+		else
+			config_changed(dev);
 	}
 	pthread_mutex_unlock(&dev->lock);
 }

@@ -30,6 +30,10 @@ struct vio_transport;
 struct vio_backend;
 struct vio_loop;
 
+/* "Device Suspend", for kernel headers that do not know it: the feature bit, the status bit. */
+#define VIO_F_SUSPEND	   43
+#define VIO_STATUS_SUSPEND 0x10
+
 /* The largest number of virtqueues of one device here. */
 #define VIO_DEVICE_MAX_QUEUES 256
 
@@ -120,6 +124,16 @@ VIO_EXPORT uint8_t vio_device_status(const struct vio_device *dev);
  * a thread that is itself inside the reset). Otherwise sets the bits that are legal now: bits are
  * never cleared, FEATURES_OK stays clear when the accepted features are not acceptable, DRIVER_OK
  * needs FEATURES_OK and starts the enabled queues.
+ *
+ * With VIRTIO_F_SUSPEND accepted, setting SUSPEND in a device that runs suspends it ("Device
+ * Suspend"): stops the queues as for a reset, waiting for what is in flight, and then, unless the
+ * driver broke a rule meanwhile, shows SUSPEND and takes DRIVER_OK back. Until DRIVER_OK is set
+ * again the device leaves the queues alone and interrupts for nothing; the driver reads the
+ * configuration as it was and cannot change it. Queue registers go on working for queues that were
+ * not enabled, and for resets of those that were. Then the queues go on where they were, with what
+ * was made available meanwhile, and changes of the configuration are announced. All that the
+ * embedder may do to a device, reset included, it may do to a suspended one; vio_device_pause() is
+ * another, independent reason for queues not to run.
  */
 VIO_EXPORT void vio_device_set_status(struct vio_device *dev, uint8_t status);
 
@@ -206,7 +220,7 @@ VIO_EXPORT bool vio_device_kick_fd_shared(const struct vio_device *dev, uint32_t
 
 /*
  * Reads or writes the device configuration space. Bytes outside it read 0 and ignore writes, for
- * every offset and length. Writes count from FEATURES_OK on.
+ * every offset and length. Writes count from FEATURES_OK on, while the device is not suspended.
  */
 VIO_EXPORT void vio_device_config_read(struct vio_device *dev, uint64_t off, void *buf, size_t len);
 VIO_EXPORT void vio_device_config_write(struct vio_device *dev, uint64_t off, const void *buf,
@@ -291,7 +305,8 @@ struct vio_device {
 	uint16_t queue_group; /* that many neighbouring queues run on one loop; 0: 1 */
 	size_t slot_size;     /* sizeof the model's request, which begins with struct vio_chain */
 
-	uint8_t *config; /* little-endian, as the driver sees it */
+	uint8_t *config;	/* little-endian, as the driver sees it but for: */
+	uint8_t *config_frozen; /* what it sees while suspended */
 	uint32_t config_size;
 	uint32_t generation;
 	bool generation_read;
@@ -304,7 +319,9 @@ struct vio_device {
 	bool busy; /* a thread stops or starts queues, without the mutex */
 	pthread_t busy_thread;
 	VIO_ATOMIC(bool) paused; /* no queue is started; written by the busy thread only */
-	bool live;		 /* between DRIVER_OK and reset; under lock */
+	bool live;		 /* DRIVER_OK is set; under lock, as the next two */
+	bool suspended;		 /* SUSPEND is set */
+	bool config_deferred;	 /* the configuration changed since then */
 	uint32_t n_faults;	 /* driver faults since creation; under lock */
 };
 
@@ -320,7 +337,7 @@ VIO_EXPORT void vio_device_fini(struct vio_device *dev);
 
 /*
  * The device changes [off, off + len) of its configuration: bumps the generation and, with
- * DRIVER_OK, interrupts. Any thread.
+ * DRIVER_OK, interrupts; for a suspended device all of that happens when it is resumed. Any thread.
  */
 VIO_EXPORT void vio_device_config_update(struct vio_device *dev, uint32_t off, const void *buf,
 					 uint32_t len);

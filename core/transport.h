@@ -15,7 +15,10 @@ extern "C" {
 
 struct vio_transport_ops {
 	const char *name;
-	/* Feature bits of the transport itself, such as VIRTIO_F_RING_RESET. */
+	/*
+	 * Feature bits of the transport itself, such as VIRTIO_F_RING_RESET, and VIO_F_SUSPEND
+	 * where the driver's writes of the status come here.
+	 */
 	uint64_t features;
 	/* Any thread, also several at once: queue `index` has used buffers to tell. Required. */
 	void (*queue_interrupt)(struct vio_transport *t, uint16_t index);

@@ -109,7 +109,7 @@ static void mmio_reset(struct vio_transport *t)
 
 static const struct vio_transport_ops mmio_ops = {
 	.name = "mmio",
-	.features = UINT64_C(1) << VIRTIO_F_RING_RESET,
+	.features = UINT64_C(1) << VIRTIO_F_RING_RESET | UINT64_C(1) << VIO_F_SUSPEND,
 	.queue_interrupt = mmio_queue_interrupt,
 	.config_interrupt = mmio_config_interrupt,
 	.reset = mmio_reset,

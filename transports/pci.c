@@ -51,7 +51,7 @@ static void pci_on_queue_reset(struct vio_transport *t, uint16_t index)
 
 static const struct vio_transport_ops pci_ops = {
 	.name = "pci",
-	.features = UINT64_C(1) << VIRTIO_F_RING_RESET,
+	.features = UINT64_C(1) << VIRTIO_F_RING_RESET | UINT64_C(1) << VIO_F_SUSPEND,
 	.queue_interrupt = vio_pci_queue_interrupt,
 	.config_interrupt = vio_pci_config_interrupt,
 	.reset = pci_on_reset,

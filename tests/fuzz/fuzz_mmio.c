@@ -17,15 +17,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define RAM_BASE DRV_RIG_RAM_GPA
 
 enum op {
-	OP_WRITE32, /* register number, value */
-	OP_READ32,  /* register number */
-	OP_ACCESS,  /* offset (2), width, write?, bytes: any */
-	OP_FAR,	    /* offset (8), width */
-	OP_INIT,    /* features (4): reset .. FEATURES_OK */
-	OP_QUEUE,   /* queue, three offsets in RAM: places and enables it */
-	OP_DRIVER_OK,
-	OP_RAM,	 /* offset (2), count, bytes */
-	OP_KICK, /* queue */
+	OP_WRITE32,   /* register number, value */
+	OP_READ32,    /* register number */
+	OP_ACCESS,    /* offset (2), width, write?, bytes: any */
+	OP_FAR,	      /* offset (8), width */
+	OP_INIT,      /* features (4): reset .. FEATURES_OK */
+	OP_QUEUE,     /* queue, three offsets in RAM: places and enables it */
+	OP_DRIVER_OK, /* a device that runs is suspended */
+	OP_RAM,	      /* offset (2), count, bytes */
+	OP_KICK,      /* queue */
 	OP_TURN,
 	OP_CONFIG_EVENT, /* offset, value */
 	OP_FAIL,
@@ -108,7 +108,7 @@ static void op_init(struct fuzz *f, uint32_t features)
 	set(f, 0x24, 0);
 	set(f, 0x20, features);
 	set(f, 0x24, 1);
-	set(f, 0x20, 1);
+	set(f, 0x20, 1 | 1u << (VIO_F_SUSPEND - 32));
 	set(f, 0x70, 11);
 }
 
@@ -161,7 +161,7 @@ static void step(struct fuzz *f, struct fuzz_input *in)
 		op_queue(f, in);
 		break;
 	case OP_DRIVER_OK:
-		set(f, 0x70, 15);
+		set(f, 0x70, get(f, 0x70) & 4 ? 31 : 15);
 		break;
 	case OP_RAM:
 		op_ram(f, in);
@@ -195,8 +195,9 @@ static void check(struct fuzz *f)
 
 	require(get(f, 0x00) == 0x74726976 && get(f, 0x04) == 2);
 	require((isr & ~3u) == 0 && f->level == (isr != 0));
-	require((status & ~0xcfu) == 0);
-	require(!(status & 4) || (status & 8)); /* DRIVER_OK only after FEATURES_OK */
+	require((status & ~0xdfu) == 0);
+	require(!(status & 0x14) || (status & 8)); /* DRIVER_OK, SUSPEND only after FEATURES_OK */
+	require((status & 0x14) != 0x14);
 	if (status == 0)
 		require(isr == 0);
 }

@@ -333,7 +333,7 @@ static void step_negotiate(struct fuzz *f)
 	bar_write(f, VIRTIO_PCI_COMMON_GFSELECT, 4, 0);
 	bar_write(f, VIRTIO_PCI_COMMON_GF, 4, low & 0x30000000);
 	bar_write(f, VIRTIO_PCI_COMMON_GFSELECT, 4, 1);
-	bar_write(f, VIRTIO_PCI_COMMON_GF, 4, 1 | (low & 0x100));
+	bar_write(f, VIRTIO_PCI_COMMON_GF, 4, 1 | (low & 0x100) | 1u << (VIO_F_SUSPEND - 32));
 	bar_write(f, VIRTIO_PCI_COMMON_STATUS, 1, 11);
 }
 
@@ -412,7 +412,8 @@ static void step(struct fuzz *f)
 		step_queue(f);
 		break;
 	case OP_DRIVER_OK:
-		bar_write(f, VIRTIO_PCI_COMMON_STATUS, 1, 15);
+		bar_write(f, VIRTIO_PCI_COMMON_STATUS, 1,
+			  vio_device_status(&f->dev) & VIRTIO_CONFIG_S_DRIVER_OK ? 31 : 15);
 		break;
 	case OP_RAM:
 		step_ram(f);

@@ -20,7 +20,7 @@ enum fuzz_op {
 	OP_COMMON_WRITE, /* offset: the field there, by its width, value (4) */
 	OP_NEGOTIATE,	 /* features (4): to FEATURES_OK */
 	OP_QUEUE,	 /* queue, three RAM offsets (2 each): places and enables it */
-	OP_DRIVER_OK,
+	OP_DRIVER_OK,	 /* a device that runs is suspended */
 	OP_RAM,		 /* offset (2), count, bytes */
 	OP_KICK,	 /* queue: notification, and the loop serves it */
 	OP_QUEUE_EVENT,	 /* queue */

@@ -2,7 +2,8 @@
 /*
  * A disk on the engine that does all an engine may do (driver/chaos.h), under a driver that does
  * all a driver may do: random load, and in the middle of it device resets, queue resets, stopped
- * and continued queues, pauses, other memory maps. On every transport and every kind of loop.
+ * and continued queues, suspension, pauses, other memory maps. On every transport and every kind of
+ * loop.
  *
  * Each head that was made available comes back once or is dropped by a reset; the status and the
  * data are what the engine says; nothing moves once the device is reset or paused. Turned by hand,
@@ -450,6 +451,30 @@ static void change_map(struct arena *a)
 	CHECK(a, vio_device_set_mem(a->dev, map) == 0);
 }
 
+/* What is made available, against the rules, in between is left alone until the end. */
+static void suspend_and_resume(struct arena *a) /* BASIC-DEV-022, 023, 027 .. 031 */
+{
+	uint8_t running = drv_status(a->bus), suspended;
+	struct still s;
+
+	suspended = (running & ~DRIVER_OK) | SUSPEND;
+	CHECK(a, drv_add_status(a->bus, SUSPEND) == suspended);
+	s = still_look(a);
+	for (unsigned i = draw(a, 6); i > 0; i--)
+		submit(a);
+	still_check(a, &s);
+	if (draw(a, 4) == 0) {
+		device_reset(a);
+		return;
+	}
+	if (draw(a, 4) == 0)
+		change_map(a);
+	if (draw(a, 4) == 0)
+		queue_reset(a);
+	CHECK(a, drv_status(a->bus) == suspended);
+	CHECK(a, drv_add_status(a->bus, DRIVER_OK) == running);
+}
+
 /* A driver that waits for interrupts instead of looking gets one for what is used. */
 static void interrupts_come(struct arena *a)
 {
@@ -478,8 +503,9 @@ static void interrupts_come(struct arena *a)
 static void incident(struct arena *a)
 {
 	static void (*const incidents[])(struct arena * a) = {
-		device_reset,	  queue_reset, queue_continue, pause_and_resume,
-		pause_and_resume, change_map,  settle,	       interrupts_come,
+		device_reset,	  queue_reset,	      queue_continue,	  pause_and_resume,
+		pause_and_resume, suspend_and_resume, suspend_and_resume, change_map,
+		settle,		  interrupts_come,
 	};
 
 	incidents[draw(a, VIO_ARRAY_LEN(incidents))](a);

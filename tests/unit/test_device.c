@@ -127,7 +127,8 @@ static void offered_features(enum drv_bus_kind kind) /* FEAT-DEV-001, PCI-DEV-02
 {
 	uint64_t want = V1 | DRV_FEATURE(DRV_PROBE_F_A) | DRV_FEATURE(DRV_PROBE_F_B) |
 			DRV_FEATURE(DRV_PROBE_F_C) | DRV_FEATURE(VIRTIO_RING_F_EVENT_IDX) |
-			DRV_FEATURE(VIRTIO_RING_F_INDIRECT_DESC) | DRV_FEATURE(VIRTIO_F_RING_RESET);
+			DRV_FEATURE(VIRTIO_RING_F_INDIRECT_DESC) |
+			DRV_FEATURE(VIRTIO_F_RING_RESET) | DRV_FEATURE(VIO_F_SUSPEND);
 	struct dut t;
 
 	dut_init(&t, kind, 1);
@@ -164,6 +165,7 @@ static void any_subset(enum drv_bus_kind kind) /* BASIC-DEV-005, BASIC-DEV-006, 
 					VIRTIO_RING_F_EVENT_IDX,
 					VIRTIO_RING_F_INDIRECT_DESC,
 					VIRTIO_F_RING_RESET,
+					VIO_F_SUSPEND,
 					VIRTIO_F_VERSION_1};
 	unsigned negotiations = 0;
 	struct dut t;

@@ -19,7 +19,8 @@ static void test_device_features(void)
 	com_set(f, VIRTIO_PCI_COMMON_DFSELECT, 4, 1);
 	CU_ASSERT_EQUAL(com_get(f, VIRTIO_PCI_COMMON_DFSELECT, 4), 1);
 	CU_ASSERT_EQUAL(com_get(f, VIRTIO_PCI_COMMON_DF, 4),
-			1u << (VIRTIO_F_VERSION_1 - 32) | 1u << (VIRTIO_F_RING_RESET - 32));
+			1u << (VIRTIO_F_VERSION_1 - 32) | 1u << (VIRTIO_F_RING_RESET - 32) |
+				1u << (VIO_F_SUSPEND - 32));
 	com_set(f, VIRTIO_PCI_COMMON_DF, 4, 0);
 	CU_ASSERT_NOT_EQUAL(com_get(f, VIRTIO_PCI_COMMON_DF, 4), 0);
 	for (uint32_t w = 2; w != 0; w <<= 1) {
