@@ -133,6 +133,22 @@ void vio_device_leave(struct vio_device *dev)
 	pthread_cond_broadcast(&dev->idle);
 }
 
+bool vio_device_writable(struct vio_device *dev)
+{
+	while (dev->busy && dev->busy_for_embedder &&
+	       !pthread_equal(dev->busy_thread, pthread_self()))
+		pthread_cond_wait(&dev->idle, &dev->lock);
+	return !dev->busy;
+}
+
+void vio_device_call(struct vio_device *dev, void (*fn)(void *arg), void *arg)
+{
+	if (dev->transport && dev->transport->ops->call)
+		dev->transport->ops->call(dev->transport, fn, arg);
+	else
+		fn(arg);
+}
+
 /* ---- driver faults ----------------------------------------------------------------------------
  */
 
@@ -346,7 +362,7 @@ static void set_bits(struct vio_device *dev, uint8_t status)
 void vio_device_set_status(struct vio_device *dev, uint8_t status)
 {
 	pthread_mutex_lock(&dev->lock);
-	if ((status != 0 && dev->busy) || !vio_device_enter(dev)) {
+	if ((status != 0 && !vio_device_writable(dev)) || !vio_device_enter(dev)) {
 		pthread_mutex_unlock(&dev->lock);
 		return;
 	}
@@ -358,9 +374,14 @@ void vio_device_set_status(struct vio_device *dev, uint8_t status)
 	pthread_mutex_unlock(&dev->lock);
 }
 
+static void on_reset(void *arg)
+{
+	vio_device_set_status(arg, 0);
+}
+
 void vio_device_reset(struct vio_device *dev)
 {
-	vio_device_set_status(dev, 0);
+	vio_device_call(dev, on_reset, dev);
 }
 
 /* ---- features ----------------------------------------------------------------------------------
@@ -391,7 +412,7 @@ uint32_t vio_device_accepted(struct vio_device *dev, uint32_t window)
 void vio_device_accept(struct vio_device *dev, uint32_t window, uint32_t bits)
 {
 	pthread_mutex_lock(&dev->lock);
-	if ((!dev->negotiated || VIO_DEFECT("features-late")) && !dev->busy) {
+	if (vio_device_writable(dev) && (!dev->negotiated || VIO_DEFECT("features-late"))) {
 		if (window < 2) {
 			dev->accepted &= ~(UINT64_C(0xffffffff) << (window * 32));
 			dev->accepted |= (uint64_t)bits << (window * 32);
@@ -459,7 +480,7 @@ void vio_device_config_write(struct vio_device *dev, uint64_t off, const void *b
 	if (n == 0 || !dev->ops->config_write)
 		return;
 	pthread_mutex_lock(&dev->lock);
-	if (dev->negotiated && !dev->suspended && !dev->busy)
+	if (vio_device_writable(dev) && dev->negotiated && !dev->suspended)
 		dev->ops->config_write(dev, (uint32_t)off, buf, n);
 	pthread_mutex_unlock(&dev->lock);
 }

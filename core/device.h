@@ -13,8 +13,10 @@
  * Threads. Register accesses may come from any number of threads at once; each device serialises
  * its own on one mutex, there is none that two devices share, and no data-path function (kick, pop,
  * push, publish, interrupt) takes it. A register write that starts or stops queues (status,
- * queue ready or enable, queue reset) waits for the queue's loop without holding the mutex; a
- * device that is being reset meanwhile answers reads and ignores writes from other threads.
+ * queue ready or enable, queue reset) waits for the queue's loop without holding the mutex; the
+ * device answers reads meanwhile, and ignores writes from other threads. While the embedder stops
+ * or starts queues (a new memory map, pause, resume), which the driver cannot know, writes wait
+ * instead, and no write is lost.
  */
 
 #include <pthread.h>
@@ -53,8 +55,14 @@ struct vio_device_env {
 /*
  * Switches the device to another memory map: stops the running queues, swaps, starts them where
  * they were. Returns 0 or -EFAULT/-EINVAL/-ENOMEM when a running queue cannot go on with the new
- * map; that queue's device has then failed (NEEDS_RESET), and uses the new map all the same. Any
- * thread but, for a device of a loop that another thread runs, one the loop waits for.
+ * map; that queue's device has then failed (NEEDS_RESET), and uses the new map all the same; or
+ * -EBUSY on a thread that is inside a start or stop of this device.
+ *
+ * Any thread but, for a device of a loop that another thread runs, one the loop waits for. With a
+ * vhost-user server it happens on the server's loop, which counts as one of the device's loops
+ * then. With other transports, when registers are accessed on the thread of a loop that runs
+ * queues of the device, call this on that thread, too: elsewhere a register write and this could
+ * wait for each other.
  */
 VIO_EXPORT int vio_device_set_mem(struct vio_device *dev, const struct vio_mem *mem);
 
@@ -63,8 +71,7 @@ VIO_EXPORT int vio_device_set_mem(struct vio_device *dev, const struct vio_mem *
  * available from then on waits, notifications included. The driver may go on using the registers,
  * also reset the device and set it up again; queues it starts wait, too. Pausing twice is pausing
  * once. Returns 0, or -EBUSY on a thread that is inside a start or stop of this device. Threads as
- * for vio_device_set_mem(); register writes that another thread makes meanwhile are ignored, as
- * there, so call both where the registers are served, or while no driver runs.
+ * for vio_device_set_mem().
  */
 VIO_EXPORT int vio_device_pause(struct vio_device *dev);
 
@@ -78,7 +85,10 @@ VIO_EXPORT bool vio_device_paused(const struct vio_device *dev);
 VIO_EXPORT void vio_device_queue_stats(const struct vio_device *dev, uint32_t index,
 				       struct vio_queue_stats *stats);
 
-/* The VMM resets the machine: the same as the driver writing status 0. Waits for the queues. */
+/*
+ * The VMM resets the machine: the same as the driver writing status 0. Waits for the queues.
+ * Threads as for vio_device_set_mem().
+ */
 VIO_EXPORT void vio_device_reset(struct vio_device *dev);
 
 /* Resets, then frees the device. Its transport must be destroyed first. NULL is allowed. */
@@ -316,7 +326,8 @@ struct vio_device {
 
 	pthread_mutex_t lock;
 	pthread_cond_t idle;
-	bool busy; /* a thread stops or starts queues, without the mutex */
+	bool busy;		/* a thread stops or starts queues, without the mutex */
+	bool busy_for_embedder; /* and the driver has no part in it */
 	pthread_t busy_thread;
 	VIO_ATOMIC(bool) paused; /* no queue is started; written by the busy thread only */
 	bool live;		 /* DRIVER_OK is set; under lock, as the next two */

@@ -31,6 +31,17 @@ struct vio_device_queue {
 bool vio_device_enter(struct vio_device *dev);
 void vio_device_leave(struct vio_device *dev);
 
+/*
+ * Lock held. May a register write take effect now? It waits while the device is busy for the
+ * embedder, which the driver knows nothing of. While the driver itself resets it, or starts or
+ * stops queues, what it writes from other threads is void; so is what comes out of a callback on
+ * the busy thread.
+ */
+bool vio_device_writable(struct vio_device *dev);
+
+/* Lock not held. Runs fn(arg) where the transport accesses the registers, and waits for that. */
+void vio_device_call(struct vio_device *dev, void (*fn)(void *arg), void *arg);
+
 /* vio_device_fail() for callers that hold dev->lock. */
 void vio_device_fail_locked(struct vio_device *dev, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));

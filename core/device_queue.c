@@ -95,16 +95,50 @@ void vio_device_queues_stop(struct vio_device *dev)
 		queue_stop(dev, &dev->queues[i]);
 }
 
-int vio_device_set_mem(struct vio_device *dev, const struct vio_mem *mem)
+/* ---- what the embedder does between stopping and starting queues --------------------------------
+ */
+
+struct embedder_call {
+	struct vio_device *dev;
+	int (*act)(struct vio_device *dev, const struct vio_mem *mem); /* busy, lock not held */
+	const struct vio_mem *mem;
+	int result;
+};
+
+static void embedder_act(void *arg)
 {
-	int r = 0;
+	struct embedder_call *c = arg;
+	struct vio_device *dev = c->dev;
 
 	pthread_mutex_lock(&dev->lock);
 	if (!vio_device_enter(dev)) {
 		pthread_mutex_unlock(&dev->lock);
-		return -EBUSY;
+		c->result = -EBUSY;
+		return;
 	}
+	dev->busy_for_embedder = true;
 	pthread_mutex_unlock(&dev->lock);
+	c->result = c->act(dev, c->mem);
+	pthread_mutex_lock(&dev->lock);
+	dev->busy_for_embedder = false;
+	vio_device_leave(dev);
+	pthread_mutex_unlock(&dev->lock);
+}
+
+static int embedder_call(struct vio_device *dev,
+			 int (*act)(struct vio_device *dev, const struct vio_mem *mem),
+			 const struct vio_mem *mem)
+{
+	struct embedder_call c = {.dev = dev, .act = act, .mem = mem};
+
+	vio_device_call(dev, embedder_act, &c);
+	return c.result;
+}
+
+static int switch_mem(struct vio_device *dev, const struct vio_mem *mem)
+{
+	int r = 0;
+
 	vio_device_queues_stop(dev);
 	dev->mem = mem;
 	for (uint16_t i = 0; i < dev->n_queues; i++) {
@@ -117,55 +151,48 @@ int vio_device_set_mem(struct vio_device *dev, const struct vio_mem *mem)
 			queue_start(dev, dq);
 		r = r ? r : bad;
 	}
-	pthread_mutex_lock(&dev->lock);
-	vio_device_leave(dev);
-	pthread_mutex_unlock(&dev->lock);
 	return r;
 }
 
-/* ---- pausing and counting -----------------------------------------------------------------------
- */
+static int pause_queues(struct vio_device *dev, const struct vio_mem *mem)
+{
+	(void)mem;
+	dev->paused = true;
+	vio_device_queues_stop(dev);
+	return 0;
+}
+
+static int resume_queues(struct vio_device *dev, const struct vio_mem *mem)
+{
+	(void)mem;
+	dev->paused = false;
+	if (dev->live)
+		vio_device_queues_start(dev);
+	return 0;
+}
+
+int vio_device_set_mem(struct vio_device *dev, const struct vio_mem *mem)
+{
+	return embedder_call(dev, switch_mem, mem);
+}
 
 int vio_device_pause(struct vio_device *dev)
 {
-	pthread_mutex_lock(&dev->lock);
-	if (!vio_device_enter(dev)) {
-		pthread_mutex_unlock(&dev->lock);
-		return -EBUSY;
-	}
-	dev->paused = true;
-	pthread_mutex_unlock(&dev->lock);
-	vio_device_queues_stop(dev);
-	pthread_mutex_lock(&dev->lock);
-	vio_device_leave(dev);
-	pthread_mutex_unlock(&dev->lock);
-	return 0;
+	return embedder_call(dev, pause_queues, NULL);
 }
 
 int vio_device_resume(struct vio_device *dev)
 {
-	bool live;
-
-	pthread_mutex_lock(&dev->lock);
-	if (!vio_device_enter(dev)) {
-		pthread_mutex_unlock(&dev->lock);
-		return -EBUSY;
-	}
-	dev->paused = false;
-	live = dev->live;
-	pthread_mutex_unlock(&dev->lock);
-	if (live)
-		vio_device_queues_start(dev);
-	pthread_mutex_lock(&dev->lock);
-	vio_device_leave(dev);
-	pthread_mutex_unlock(&dev->lock);
-	return 0;
+	return embedder_call(dev, resume_queues, NULL);
 }
 
 bool vio_device_paused(const struct vio_device *dev)
 {
 	return dev->paused;
 }
+
+/* ---- counting -----------------------------------------------------------------------------------
+ */
 
 static uint64_t counted(const uint64_t *counter)
 {
@@ -210,12 +237,13 @@ void vio_device_queue_get(struct vio_device *dev, uint32_t index, struct vio_que
 }
 
 /* The one guard of queue registers (CVE-2026-5747): nothing of a running queue can be written. */
-static bool queue_writable(const struct vio_device *dev, const struct vio_device_queue *dq)
+static bool queue_writable(struct vio_device *dev, const struct vio_device_queue *dq)
 {
+	if (!dq || !vio_device_writable(dev) || !dev->negotiated || vio_device_failed(dev))
+		return false;
 	if (VIO_DEFECT("queue-writable-while-enabled"))
-		return dq && dev->negotiated && !vio_device_failed(dev) && !dev->busy;
-	return dq && dev->negotiated && !vio_device_failed(dev) && !dev->busy &&
-	       !dq->regs.enabled && !dq->regs.resetting;
+		return true;
+	return !dq->regs.enabled && !dq->regs.resetting;
 }
 
 static uint64_t with_lo(uint64_t v, uint32_t lo)
@@ -331,7 +359,7 @@ uint16_t vio_device_queue_disable(struct vio_device *dev, uint32_t index)
 	uint16_t next_avail = 0;
 
 	pthread_mutex_lock(&dev->lock);
-	if (dq && dq->regs.enabled && !dev->busy && vio_device_enter(dev)) {
+	if (dq && vio_device_writable(dev) && dq->regs.enabled && vio_device_enter(dev)) {
 		pthread_mutex_unlock(&dev->lock);
 		queue_stop(dev, dq);
 		pthread_mutex_lock(&dev->lock);
@@ -389,7 +417,8 @@ void vio_device_queue_reset(struct vio_device *dev, uint32_t index)
 	struct vio_device_queue *dq = queue_at(dev, index);
 
 	pthread_mutex_lock(&dev->lock);
-	if (dq && !dev->busy && vio_device_has(dev, VIRTIO_F_RING_RESET) && vio_device_enter(dev)) {
+	if (dq && vio_device_writable(dev) && vio_device_has(dev, VIRTIO_F_RING_RESET) &&
+	    vio_device_enter(dev)) {
 		uint16_t next = 0;
 
 		dq->regs.resetting = true;

@@ -31,6 +31,9 @@ struct vio_transport_ops {
 	void (*reset)(struct vio_transport *t);
 	/* Register thread: the same for one queue. Optional. */
 	void (*queue_reset)(struct vio_transport *t, uint16_t index);
+	/* Any thread: runs fn(arg) on the one thread that accesses the registers, and waits for
+	 * that; at once on that thread itself. Optional: registers are accessed on any thread. */
+	void (*call)(struct vio_transport *t, void (*fn)(void *arg), void *arg);
 };
 
 struct vio_transport {

@@ -44,11 +44,17 @@ static void vhu_reset(struct vio_transport *t)
 	vhu_signal(vu->event.fd);
 }
 
+static void vhu_call(struct vio_transport *t, void (*fn)(void *arg), void *arg)
+{
+	vio_loop_call(vhu_of(t)->cfg.loop, fn, arg);
+}
+
 static const struct vio_transport_ops vhu_ops = {
 	.name = "vhost-user",
 	.queue_interrupt = vhu_queue_interrupt,
 	.config_interrupt = vhu_config_interrupt,
 	.reset = vhu_reset,
+	.call = vhu_call,
 };
 
 /* ---- device ------------------------------------------------------------------------------------

@@ -264,6 +264,16 @@ static void strike_init(struct hammer *h)
 	vio_device_kick(dev, 1);
 }
 
+/* What the embedder does, and the driver never knows. */
+static void strike_embedder(struct hammer *h)
+{
+	struct vio_device *dev = h->shop->dev;
+
+	vio_device_pause(dev);
+	vio_device_resume(dev);
+	vio_device_set_mem(dev, h->shop->map);
+}
+
 /* Anything anywhere, resets and faults among it. */
 static void strike_anything(struct hammer *h)
 {
@@ -432,11 +442,56 @@ static void test_map_changes(void)
 		map_changes((enum runner)i);
 }
 
+/* Writes of two bytes, and of one queue: what was written is there. */
+static bool writes_count(struct shop *s, unsigned n)
+{
+	uint8_t wce = n & 1, got = 2;
+
+	shop_start(s);
+	drv_config_write(s->bus, offsetof(struct virtio_blk_config, wce), &wce, 1);
+	drv_config_read(s->bus, offsetof(struct virtio_blk_config, wce), &got, 1);
+	if (got != wce || !shop_serves(s, n % N_QUEUES, n))
+		return false;
+	drv_mmio_set(s->bus, MMIO_QUEUE_SEL, n % N_QUEUES);
+	drv_mmio_set(s->bus, MMIO_QUEUE_READY, 0);
+	if (drv_mmio_get(s->bus, MMIO_QUEUE_READY) != 0)
+		return false;
+	drv_mmio_set(s->bus, MMIO_QUEUE_SIZE, 16);
+	drv_mmio_set(s->bus, MMIO_QUEUE_READY, 1);
+	return drv_mmio_get(s->bus, MMIO_QUEUE_READY) == 1;
+}
+
+/* Others pause the device and give it its memory again while a driver sets it up and stops it. */
+static void driver_meets_embedder(enum runner runner)
+{
+	struct hammer h[N_HAMMERS];
+	unsigned counted = 0;
+	struct shop s;
+
+	if (!shop_init(&s, runner, DRV_MMIO))
+		return;
+	hammers_start(h, &s, strike_embedder, 0);
+	for (unsigned n = 0; n < 60; n++) {
+		counted += writes_count(&s, n);
+		drv_reset(s.bus);
+	}
+	hammers_join(h, true);
+	CU_ASSERT_EQUAL(counted, 60);
+	shop_fini(&s);
+}
+
+static void test_driver_meets_embedder(void)
+{
+	for (unsigned i = 0; i < N_RUNNERS; i++)
+		driver_meets_embedder((enum runner)i);
+}
+
 static CU_TestInfo tests[] = {
 	{"a hammered disk serves", test_hammered_disk_serves},
 	{"resets race requests", test_resets_race_requests},
 	{"anything goes", test_anything_goes},
 	{"the memory map changes", test_map_changes},
+	{"a driver meets its embedder", test_driver_meets_embedder},
 	CU_TEST_INFO_NULL,
 };
 

@@ -265,6 +265,59 @@ static void test_embedder_resets(void)
 	fix_close(&f);
 }
 
+/* A thread of the embedder's, which is not the one that serves the socket. */
+struct monitor {
+	struct vio_device *dev;
+	_Atomic bool stop, stopped;
+	pthread_t thread;
+};
+
+static void *monitor_thread(void *arg)
+{
+	struct monitor *m = arg;
+
+	while (!m->stop) {
+		CU_ASSERT_EQUAL(vio_device_pause(m->dev), 0);
+		CU_ASSERT_EQUAL(vio_device_resume(m->dev), 0);
+	}
+	m->stopped = true;
+	return NULL;
+}
+
+/* Where a ring stopped is told right, whoever else stops it at that moment. */
+static void pauses_meet_stops(bool queue_thread)
+{
+	struct monitor m = {0};
+	struct fix f;
+	struct fe fe;
+
+	fix_open(&f, queue_thread);
+	fe_open(&fe, &f);
+	CU_ASSERT_EQUAL(fe_start(&fe), 0);
+	m.dev = f.dev;
+	MUST(-pthread_create(&m.thread, NULL, monitor_thread, &m));
+	for (uint16_t n = 1; n <= 200; n++) {
+		fe_submit(&fe, 0, VIRTIO_BLK_T_IN, 0, fe.buf + 4096);
+		while (!fe_used(&fe, 0))
+			;
+		CU_ASSERT_EQUAL(fe_get_base(&fe, 0), n);
+		CU_ASSERT_EQUAL(fe_fd(&fe, VIO_VHOST_SET_VRING_KICK, 0, fe.kick[0]), 0);
+	}
+	m.stop = true;
+	while (!m.stopped)
+		fe_turn(&fe);
+	pthread_join(m.thread, NULL);
+	CU_ASSERT_EQUAL(f.warnings, 0);
+	fe_close(&fe);
+	fix_close(&f);
+}
+
+static void test_pauses_meet_stops(void)
+{
+	pauses_meet_stops(false);
+	pauses_meet_stops(true);
+}
+
 /* A driver that begins anew with other features, without anybody saying "reset". */
 static void test_other_features(void)
 {
@@ -867,6 +920,7 @@ int main(void)
 		TEST(vring_base),
 		TEST(reset_device),
 		TEST(embedder_resets),
+		TEST(pauses_meet_stops),
 		TEST(other_features),
 		TEST(status),
 		TEST(status_refuses),
