@@ -89,10 +89,11 @@ void vio_device_queues_start(struct vio_device *dev)
 		queue_start(dev, &dev->queues[i]);
 }
 
+/* The last first: no queue of a pair sends for one that receives no more. */
 void vio_device_queues_stop(struct vio_device *dev)
 {
-	for (uint16_t i = 0; i < dev->n_queues; i++)
-		queue_stop(dev, &dev->queues[i]);
+	for (uint16_t i = dev->n_queues; i > 0; i--)
+		queue_stop(dev, &dev->queues[i - 1]);
 }
 
 /* ---- what the embedder does between stopping and starting queues --------------------------------

@@ -187,6 +187,7 @@ VIO_EXPORT void vio_port_receive(struct vio_port_queue *pq, bool on);
 
 /*
  * Is this queue one of those that incoming frames are spread over? All attached ones are at first.
+ * What comes for one that is not goes to another, or is dropped.
  */
 VIO_EXPORT void vio_port_select(struct vio_port_queue *pq, bool on);
 

@@ -42,7 +42,12 @@ VIO_EXPORT void vio_port_null_count(struct vio_port *port, struct vio_port_null_
 
 /*
  * loop: what a pair sends comes back to it. Frames wait with their sender until the device has room
- * for them: none is lost. Checksums may be incomplete, and come back so. Up to 256 pairs.
+ * for them: none is lost. While the receive queue of a pair does not run, as when it is reset, they
+ * go to that of another pair, and are dropped if there is none. Up to 256 pairs.
+ *
+ * Checksums may be incomplete, and come back so. Frames of segments come back whole where the
+ * device takes those, and otherwise are cut; dropped if they are not the TCP or UDP packet that
+ * their header says.
  */
 VIO_EXPORT int vio_port_loop_open(struct vio_port **out);
 

@@ -2,7 +2,8 @@
 /*
  * Many frames out and back through a network card, while queues are reset, the device is reset,
  * and the number of pairs changes, at random: each frame comes back once, whole and in order, or,
- * if a reset caught it on its way, never. The first argument is how many frames.
+ * if a reset caught it on its way, never, or on another pair. The first argument is how many
+ * frames.
  */
 #include <endian.h>
 #include <errno.h>
@@ -72,8 +73,10 @@ struct soak {
 	uint16_t active; /* pairs */
 	uint64_t next_send[PAIRS];
 	uint64_t expected[PAIRS];
+	uint64_t diverted[PAIRS]; /* those before may be lost, or come on another pair */
 
 	uint64_t sent, got, lost; /* lost: caught by a reset */
+	uint64_t strayed;	  /* ... and seen on another pair */
 	uint64_t device_resets, queue_resets, pair_changes;
 	bool failed;
 
@@ -167,6 +170,23 @@ static void check_header(struct soak *s, const struct frame_head *h)
 	}
 }
 
+/* Is a frame of pair `h->pair` that came back on `pair` one that could? Counts it. */
+static void check_place(struct soak *s, uint16_t pair, const struct frame_head *h)
+{
+	if (!check(s, h->pair < PAIRS, "a pair that there is not"))
+		return;
+	if (h->pair != pair) {
+		check(s, h->seq < s->diverted[h->pair], "a frame of another pair");
+		s->strayed++;
+		return;
+	}
+	check(s, h->seq >= s->expected[pair], "a frame twice, out of order or after a reset");
+	check(s, h->seq <= s->expected[pair] || h->seq <= s->diverted[pair], "a frame is missing");
+	s->lost += h->seq - s->expected[pair];
+	s->expected[pair] = h->seq + 1;
+	s->got++;
+}
+
 /* A frame came back on `pair`. */
 static void check_frame(struct soak *s, uint16_t pair)
 {
@@ -177,16 +197,12 @@ static void check_frame(struct soak *s, uint16_t pair)
 		return;
 	memcpy(&h, f->data, HEADER);
 	check(s, h.epoch == s->epoch, "a frame from before the reset of the device");
-	check(s, h.pair == pair, "a frame of another pair");
-	check(s, h.seq >= s->expected[pair], "a frame twice, out of order or after a reset");
-	check(s, h.seq <= s->expected[pair], "a frame is missing");
+	check_place(s, pair, &h);
 	if (!check(s, h.len == f->len && h.len <= sizeof(s->out), "a frame of another length"))
 		return;
-	make_frame(s, s->out, pair, h.seq, h.epoch, h.len);
+	make_frame(s, s->out, h.pair, h.seq, h.epoch, h.len);
 	check_header(s, &h);
 	check(s, memcmp(s->out, f->data, h.len) == 0, "a frame with other bytes");
-	s->expected[pair] = h.seq + 1;
-	s->got++;
 }
 
 static uint32_t frame_len(struct soak *s)
@@ -242,6 +258,21 @@ static void post_some(struct soak *s, uint16_t pair)
 
 /* ---- resets ---------------------------------------------------------------------------------- */
 
+/* What was sent on `pair` may go to another, or be dropped (NET-DEV-125, NET-DEV-126). */
+static void divert_sent(struct soak *s, uint16_t pair)
+{
+	s->diverted[pair] = s->next_send[pair];
+}
+
+/* All that was diverted and did not come back is lost. */
+static void forget_diverted(struct soak *s, uint16_t pair)
+{
+	if (s->expected[pair] >= s->diverted[pair])
+		return;
+	s->lost += s->diverted[pair] - s->expected[pair];
+	s->expected[pair] = s->diverted[pair];
+}
+
 /* What was sent on `pair` and did not come back never does. */
 static void forget_sent(struct soak *s, uint16_t pair)
 {
@@ -269,6 +300,8 @@ static void reset_queue(struct soak *s, uint16_t pair, bool tx)
 	if (tx) {
 		check(s, drv_net_reap(&s->net, pair) >= 0, "a transmit buffer came back wrong");
 		forget_sent(s, pair);
+	} else {
+		divert_sent(s, pair);
 	}
 	queue_again(s, queue);
 }
@@ -321,6 +354,15 @@ static void stop_device(struct soak *s)
 	s->epoch++;
 }
 
+#define SEGMENTS                                                                                   \
+	(DRV_FEATURE(VIRTIO_NET_F_HOST_TSO4) | DRV_FEATURE(VIRTIO_NET_F_HOST_TSO6) |               \
+	 DRV_FEATURE(VIRTIO_NET_F_HOST_ECN) | DRV_FEATURE(VIRTIO_NET_F_HOST_UFO) |                 \
+	 DRV_FEATURE(VIRTIO_NET_F_HOST_USO))
+#define GUEST_SEGMENTS                                                                             \
+	(DRV_FEATURE(VIRTIO_NET_F_GUEST_TSO4) | DRV_FEATURE(VIRTIO_NET_F_GUEST_TSO6) |             \
+	 DRV_FEATURE(VIRTIO_NET_F_GUEST_ECN) | DRV_FEATURE(VIRTIO_NET_F_GUEST_UFO) |               \
+	 DRV_FEATURE(VIRTIO_NET_F_GUEST_USO4) | DRV_FEATURE(VIRTIO_NET_F_GUEST_USO6))
+
 static uint64_t some_features(struct soak *s)
 {
 	uint64_t f = DRV_ALL_FEATURES;
@@ -332,9 +374,9 @@ static uint64_t some_features(struct soak *s)
 	if (draw(s, 3) == 0)
 		f &= ~DRV_FEATURE(VIRTIO_RING_F_INDIRECT_DESC);
 	if (draw(s, 2))
-		f &= ~DRV_FEATURE(VIRTIO_NET_F_GUEST_CSUM);
+		f &= ~(DRV_FEATURE(VIRTIO_NET_F_GUEST_CSUM) | GUEST_SEGMENTS);
 	if (draw(s, 4) == 0)
-		f &= ~DRV_FEATURE(VIRTIO_NET_F_CSUM);
+		f &= ~(DRV_FEATURE(VIRTIO_NET_F_CSUM) | SEGMENTS);
 	if (draw(s, 2))
 		f &= ~(DRV_FEATURE(VIRTIO_NET_F_HASH_REPORT) | DRV_FEATURE(VIRTIO_NET_F_RSS));
 	return f;
@@ -362,6 +404,8 @@ static void change_pairs(struct soak *s)
 	uint16_t n = 1 + draw(s, PAIRS);
 
 	check(s, drv_net_set_pairs(&s->net, n) == VIRTIO_NET_OK, "no answer to VQ_PAIRS_SET");
+	for (uint16_t i = n; i < PAIRS; i++)
+		divert_sent(s, i);
 	s->active = n;
 	s->pair_changes++;
 }
@@ -439,6 +483,8 @@ static void drain(struct soak *s)
 		s->active = PAIRS;
 	for (uint16_t i = 0; i < PAIRS; i++)
 		for (unsigned idle = 0; s->expected[i] < s->next_send[i] && idle < 10000;) {
+			if (idle > 100)
+				forget_diverted(s, i);
 			uint64_t before = s->got;
 
 			drv_net_post(&s->net, i, RX_BUF, BUFS, NULL);
@@ -450,6 +496,7 @@ static void drain(struct soak *s)
 				return;
 		}
 	for (uint16_t i = 0; i < PAIRS; i++) {
+		forget_diverted(s, i);
 		check(s, s->expected[i] == s->next_send[i], "frames that never came");
 		check(s, drv_net_drain(&s->net, i) == 0, "transmit buffers that never came");
 	}
@@ -493,10 +540,11 @@ static void soak(bool threads)
 		resident = rss();
 		run(&s, n_frames - n_frames / 5);
 		printf("\n  %lu frames sent, %lu came back, %lu caught by one of %lu device and "
-		       "%lu "
-		       "queue resets; %lu times other pairs; heap %+ld, resident %+ld bytes ",
-		       s.sent, s.got, s.lost, s.device_resets, s.queue_resets, s.pair_changes,
-		       (long)(mallinfo2().uordblks - heap), (long)(rss() - resident));
+		       "%lu queue resets (%lu of them came on another pair); %lu times other "
+		       "pairs; heap %+ld, resident %+ld bytes ",
+		       s.sent, s.got, s.lost, s.device_resets, s.queue_resets, s.strayed,
+		       s.pair_changes, (long)(mallinfo2().uordblks - heap),
+		       (long)(rss() - resident));
 		CU_ASSERT(s.got >= n_frames * 8 / 10);
 		CU_ASSERT(mallinfo2().uordblks <= heap + (64u << 10));
 		if (FRAMES == 1000000) /* the memory of a sanitizer grows */

@@ -303,7 +303,8 @@ static void test_loop_header(void)
 	MUST(vio_loop_manual_create(&loop));
 	MUST(vio_port_loop_open(&port));
 	CU_ASSERT_EQUAL(vio_port_info(port, &info), 0);
-	CU_ASSERT_EQUAL(info.offloads, 1 << VIRTIO_NET_F_CSUM | 1 << VIRTIO_NET_F_GUEST_CSUM);
+	CU_ASSERT_TRUE(info.offloads & 1 << VIRTIO_NET_F_CSUM);
+	CU_ASSERT_TRUE(info.offloads & 1 << VIRTIO_NET_F_GUEST_CSUM);
 	u = user_attach(port, loop, 0);
 	user_receive(u, 1);
 	CU_ASSERT_EQUAL(vio_port_send(u->pq, &f, 1), 1);
@@ -341,6 +342,86 @@ static void test_loop_pairs(void)
 	vio_loop_destroy(loop);
 }
 
+/* NET-DEV-125: while a queue does not receive its frames go to another one that does. */
+static void test_loop_divert(void)
+{
+	static const struct vio_frame_hdr hdr = {.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM};
+	struct port_user *u[3];
+	struct vio_port *port;
+	struct vio_loop *loop;
+	uint8_t data[64] = {7};
+	struct iovec iov = {data, sizeof(data)};
+	struct vio_frame f = {hdr, &iov, 1, sizeof(data)};
+
+	MUST(vio_loop_manual_create(&loop));
+	MUST(vio_port_loop_open(&port));
+	for (uint16_t i = 0; i < 3; i++) {
+		u[i] = user_attach(port, loop, i);
+		user_receive(u[i], 9);
+	}
+	user_off(u[0]);
+	vio_port_select(u[0]->pq, false);
+	for (unsigned i = 1; i <= 5; i++)
+		CU_ASSERT_EQUAL(vio_port_send(u[0]->pq, &f, 1), 1);
+	user_settle(u[1]);
+	CU_ASSERT_EQUAL_FATAL(u[1]->n + u[2]->n, 5);
+	for (unsigned i = 0; i < u[1]->n; i++) {
+		CU_ASSERT_EQUAL(u[1]->got[i].len, sizeof(data));
+		CU_ASSERT_EQUAL(u[1]->got[i].data[0], 7);
+		CU_ASSERT_EQUAL(u[1]->got[i].hdr.flags, hdr.flags);
+	}
+	user_off(u[1]);
+	vio_port_select(u[1]->pq, false);
+	user_drop(u[2]);
+	CU_ASSERT_TRUE(user_send(u[1], data, sizeof(data)));
+	user_settle(u[2]);
+	CU_ASSERT_EQUAL(u[2]->n, 1);
+	vio_port_select(u[0]->pq, true);
+	user_receive(u[0], 1);
+	CU_ASSERT_TRUE(user_send(u[0], data, sizeof(data)));
+	CU_ASSERT_EQUAL(u[0]->n, 1);
+	/* What does not fit there is lost, without end. */
+	u[2]->room = 0;
+	vio_port_select(u[0]->pq, false);
+	for (unsigned i = 0; i < 10000; i++)
+		CU_ASSERT_TRUE(user_send(u[0], data, sizeof(data)));
+	for (unsigned i = 0; i < 3; i++)
+		user_detach(u[i]);
+	vio_port_close(port);
+	vio_loop_destroy(loop);
+}
+
+/* NET-DEV-126: when none receives, frames are dropped, also those that waited already. */
+static void test_loop_drop(void)
+{
+	struct port_user *u;
+	struct vio_port *port;
+	struct vio_loop *loop;
+	uint8_t data[64] = {0};
+
+	MUST(vio_loop_manual_create(&loop));
+	MUST(vio_port_loop_open(&port));
+	u = user_attach(port, loop, 3);
+	user_receive(u, 0);
+	CU_ASSERT_FALSE(user_send(u, data, sizeof(data)));
+	user_off(u);
+	user_settle(u);
+	CU_ASSERT_EQUAL(u->n_writable, 0); /* off is not enough */
+	vio_port_select(u->pq, false);
+	user_settle(u);
+	CU_ASSERT_EQUAL(u->n_writable, 1);
+	CU_ASSERT_TRUE(user_send(u, data, sizeof(data)));
+	vio_port_select(u->pq, true);
+	user_receive(u, 5);
+	user_settle(u);
+	CU_ASSERT_EQUAL(u->n, 0);
+	CU_ASSERT_TRUE(user_send(u, data, sizeof(data)));
+	CU_ASSERT_EQUAL(u->n, 1);
+	user_detach(u);
+	vio_port_close(port);
+	vio_loop_destroy(loop);
+}
+
 /* A pair that the port does not have. */
 static void test_pairs_limit(void)
 {
@@ -373,6 +454,8 @@ static CU_TestInfo tests[] = {
 	{"loop: backpressure", test_loop_backpressure},
 	{"loop: header", test_loop_header},
 	{"loop: pairs", test_loop_pairs},
+	{"loop: another pair", test_loop_divert},
+	{"loop: no pair", test_loop_drop},
 	{"a pair too many", test_pairs_limit},
 	CU_TEST_INFO_NULL,
 };
