@@ -10,6 +10,9 @@
 /* Where TCP and UDP have their checksum, and the least their headers take. */
 #define CSUM_TCP_OFFSET 16
 #define CSUM_TCP_HEADER 20
+/* Where TCP has its length, and behind it its flags. */
+#define CSUM_TCP_LENGTH 12
+#define CSUM_TCP_CWR	0x80
 #define CSUM_UDP_OFFSET 6
 #define CSUM_UDP_HEADER 8
 
@@ -125,6 +128,34 @@ int net_rx_check(struct vio_frame_hdr *hdr, uint32_t len, uint64_t offloads)
 	if (rc < 0)
 		return rc;
 	return !csum && hdr->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM;
+}
+
+/* Copies bytes [at, at + len), which are there. */
+static void csum_read(const struct iovec *iov, uint32_t n, size_t at, uint8_t *dst, size_t len)
+{
+	for (uint32_t i = 0; i < n && len > 0; i++) {
+		for (; at < iov[i].iov_len && len > 0; at++, len--)
+			*dst++ = ((const uint8_t *)iov[i].iov_base)[at];
+		at -= iov[i].iov_len;
+	}
+}
+
+void net_rx_complete_gso(struct vio_frame_hdr *hdr, const struct iovec *iov, uint32_t n,
+			 uint32_t len, uint64_t offloads)
+{
+	uint8_t type = hdr->gso_type & ~VIRTIO_NET_HDR_GSO_ECN, tcp[2] = {0};
+	uint32_t start = le16toh(hdr->csum_start), headers;
+
+	if (type != VIRTIO_NET_HDR_GSO_TCPV4 && type != VIRTIO_NET_HDR_GSO_TCPV6)
+		return;
+	csum_read(iov, n, start + CSUM_TCP_LENGTH, tcp, sizeof(tcp));
+	headers = start + (tcp[0] >> 4) * 4u;
+	if (headers > len)
+		headers = len;
+	if (le16toh(hdr->hdr_len) < headers)
+		hdr->hdr_len = htole16(headers < UINT16_MAX ? headers : UINT16_MAX);
+	if (tcp[1] & CSUM_TCP_CWR && offloads & CSUM_BIT(GUEST_ECN))
+		hdr->gso_type |= VIRTIO_NET_HDR_GSO_ECN;
 }
 
 static inline uint64_t csum_add(uint64_t sum, uint64_t word)

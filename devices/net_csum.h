@@ -38,6 +38,14 @@ int net_tx_check(struct vio_frame_hdr *hdr, uint32_t len, uint64_t features);
 int net_rx_check(struct vio_frame_hdr *hdr, uint32_t len, uint64_t offloads);
 
 /*
+ * Completes the header of a frame of segments for the driver from the packet itself: hdr_len is not
+ * less than all headers (NET-DEV-069), and with GUEST_ECN a packet with CWR says so (NET-DEV-052).
+ * `hdr` passed net_rx_check() with `len`, the frame's length, and `offloads`.
+ */
+void net_rx_complete_gso(struct vio_frame_hdr *hdr, const struct iovec *iov, uint32_t n,
+			 uint32_t len, uint64_t offloads);
+
+/*
  * The sum of iov[0..n) from byte `start` on, `len` bytes in all, as a 16-bit ones' complement
  * number in network order as it lies in memory: fold(sum) & 0xffff, not inverted. `iov` holds at
  * least start + len bytes.

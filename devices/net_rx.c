@@ -168,6 +168,8 @@ static bool rx_accept(struct net_pair *p, const struct vio_frame_hdr *hdr, uint3
 		return false;
 	}
 	*complete = r > 0;
+	if (out->h.gso_type != VIRTIO_NET_HDR_GSO_NONE)
+		net_rx_complete_gso(&out->h, iov, n, len, s->offloads);
 	if (VIO_UNLIKELY(s->hashing)) {
 		struct net_hash_result hash = net_hash_frame(&s->hash, head, head_len);
 

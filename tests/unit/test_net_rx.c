@@ -224,6 +224,63 @@ static void test_longest(void)
 	both_ways(longest);
 }
 
+/* NET-DEV-052, NET-DEV-069: the packet itself says how long its headers are, and whether it has
+ * CWR.
+ */
+static void segment_headers(struct card *c, bool direct)
+{
+	static const struct {
+		uint8_t tcp_len, tcp_flags; /* as in the packet */
+		uint16_t hdr_len, got_len;
+		uint32_t len;
+		uint8_t type, got_type;
+		bool ecn; /* accepted */
+	} cases[] = {
+		{0x50, 0x10, 54, 54, 1000, 1, 1, false},
+		{0x50, 0x10, 0, 54, 1000, 1, 1, false},
+		{0x80, 0x10, 54, 66, 1000, 1, 1, false},
+		{0x80, 0x10, 65, 66, 1000, 1, 1, false},
+		{0x80, 0x10, 99, 99, 1000, 1, 1, false},
+		{0xf0, 0x10, 0, 60, 60, 1, 1, false}, /* longer than all */
+		{0x10, 0x10, 0, 54, 1000, 1, 1, false},
+		{0x80, 0x90, 66, 66, 1000, 1, 0x81, true},
+		{0x80, 0x90, 66, 66, 1000, 0x81, 0x81, true},
+		{0x80, 0x10, 66, 66, 1000, 1, 1, true},
+		{0x80, 0x90, 66, 66, 1000, 1, 1, false},
+	};
+	const uint64_t f = CARD_PLAIN | F(MRG_RXBUF) | F(GUEST_CSUM) | F(GUEST_TSO4);
+	uint8_t frame[1000];
+
+	(void)direct;
+	for (unsigned i = 0; i < VIO_ARRAY_LEN(cases); i++) {
+		const struct vio_frame_hdr h = {.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+						.gso_type = cases[i].type,
+						.hdr_len = htole16(cases[i].hdr_len),
+						.gso_size = htole16(400),
+						.csum_start = htole16(34),
+						.csum_offset = htole16(16)};
+		struct card_buf b;
+
+		card_start(c, f | (cases[i].ecn ? F(GUEST_ECN) : 0));
+		b = card_rx_add(c, 0, 1200, 0);
+		card_rx_go(c, 0);
+		card_frame(frame, sizeof(frame), 5);
+		frame[46] = cases[i].tcp_len;
+		frame[47] = cases[i].tcp_flags;
+		test_port_bring(c->port, 0, &h, frame, cases[i].len);
+		CU_ASSERT_EQUAL_FATAL(card_rx_get(c, 0), 12 + cases[i].len);
+		CU_ASSERT_EQUAL(card_hdr(&b).hdr_len, htole16(cases[i].got_len));
+		CU_ASSERT_EQUAL(card_hdr(&b).gso_type, cases[i].got_type);
+		CU_ASSERT_EQUAL(card_hdr(&b).gso_size, h.gso_size);
+		CU_ASSERT_EQUAL(card_hdr(&b).flags, h.flags);
+	}
+}
+
+static void test_segment_headers(void)
+{
+	both_ways(segment_headers);
+}
+
 static void waits_for_buffers(struct card *c, bool direct)
 {
 	uint8_t frame[3000];
@@ -545,6 +602,7 @@ static CU_TestInfo tests[] = {
 	{"waits for buffers", test_waits_for_buffers},
 	{"larger than the ring", test_larger_than_ring},
 	{"unwanted offloads", test_unwanted_offloads},
+	{"headers of segments", test_segment_headers},
 	{"checksums", test_checksums},
 	{"mtu", test_mtu},
 	{"pause keeps buffers", test_pause_keeps_buffers},
