@@ -43,8 +43,6 @@ void loop_call_own(struct loop_call *lc)
 void loop_call_run(struct loop_call *lc, void (*fn)(void *arg), void *arg)
 {
 	struct loop_call_entry e = {.fn = fn, .arg = arg};
-	uint64_t one = 1;
-	ssize_t n;
 
 	pthread_mutex_lock(&lc->lock);
 	if (pthread_equal(lc->owner, pthread_self())) {
@@ -54,8 +52,7 @@ void loop_call_run(struct loop_call *lc, void (*fn)(void *arg), void *arg)
 	}
 	*lc->last = &e;
 	lc->last = &e.next;
-	n = write(lc->fd, &one, sizeof(one));
-	(void)n; /* fails only when it is readable already */
+	vio_event_signal(lc->fd);
 	while (!e.ran)
 		pthread_cond_wait(&lc->done, &lc->lock);
 	pthread_mutex_unlock(&lc->lock);
@@ -63,11 +60,9 @@ void loop_call_run(struct loop_call *lc, void (*fn)(void *arg), void *arg)
 
 int loop_call_serve(struct loop_call *lc)
 {
-	uint64_t count;
-	ssize_t n = read(lc->fd, &count, sizeof(count));
 	int served = 0;
 
-	(void)n; /* nothing to read: the mailbox is looked at all the same */
+	vio_event_take(lc->fd); /* nothing there: the mailbox is looked at all the same */
 	pthread_mutex_lock(&lc->lock);
 	while (lc->first) {
 		struct loop_call_entry *e = lc->first;

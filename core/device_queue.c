@@ -446,15 +446,11 @@ void vio_device_queue_reset(struct vio_device *dev, uint32_t index)
 void vio_device_kick(struct vio_device *dev, uint32_t index)
 {
 	struct vio_device_queue *dq = queue_at(dev, index);
-	uint64_t one = 1;
-	ssize_t n;
 
 	if (!dq ||
 	    (!(dev->status & VIRTIO_CONFIG_S_DRIVER_OK) && !VIO_DEFECT("starts-before-driver-ok")))
 		return;
-	/* Fails only when the counter is full, and then the kick is there already. */
-	n = write(dq->kick_fd, &one, sizeof(one));
-	(void)n;
+	vio_event_signal(dq->kick_fd);
 }
 
 int vio_device_kick_fd(const struct vio_device *dev, uint32_t index)

@@ -3,7 +3,7 @@
 #define VIODM_UTIL_H
 
 /*
- * Small things every layer needs: symbol export, container_of, checked ranges, logging.
+ * Small things every layer needs: symbol export, container_of, checked ranges, events, logging.
  */
 
 #include <stdarg.h>
@@ -48,6 +48,15 @@ static inline uint64_t vio_round_up(uint64_t v, uint64_t align)
 {
 	return (v + align - 1) & ~(align - 1);
 }
+
+/*
+ * Adds 1 to an eventfd, or writes 8 bytes into a pipe; a full counter is a signalled one. Waits
+ * only for a full one that somebody made blocking. Any thread, also inside signal handlers.
+ */
+VIO_EXPORT void vio_event_signal(int fd);
+
+/* Takes what an eventfd or a timer counted, of which there may be nothing; O_NONBLOCK is set. */
+VIO_EXPORT void vio_event_take(int fd);
 
 enum vio_log_level { VIO_LOG_ERROR, VIO_LOG_WARN, VIO_LOG_INFO, VIO_LOG_DEBUG };
 

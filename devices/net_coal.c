@@ -31,10 +31,8 @@ static void line_fire(struct net_line *l)
 static void on_timer(struct vio_watch *w)
 {
 	struct net_line *l = vio_container_of(w, struct net_line, timer);
-	uint64_t count;
-	ssize_t n = read(w->fd, &count, sizeof(count));
 
-	(void)n;
+	vio_event_take(w->fd);
 	if (l->counted > 0)
 		line_fire(l);
 }

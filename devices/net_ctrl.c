@@ -451,11 +451,11 @@ static void on_wake(struct vio_watch *w)
 {
 	struct net *net = vio_container_of(w, struct net, ctrl.wake);
 
-	net_wake_drain(w);
+	vio_event_take(w->fd);
 	if (vio_device_failed(&net->base))
 		return;
 	if (net_ctrl_run(net))
-		net_wake(w->fd);
+		vio_event_signal(w->fd);
 }
 
 /* ---- start and stop ----------------------------------------------------------------------------

@@ -248,7 +248,6 @@ void net_wake_pairs(struct net *net);
 /* An eventfd that is watched on `loop`. 0 or -errno. */
 int net_wake_open(struct vio_loop *loop, struct vio_watch *w, int *fd);
 void net_wake_close(struct vio_loop *loop, struct vio_watch *w, int *fd);
-void net_wake_drain(struct vio_watch *w);
 
 int net_queue_start(struct vio_device *dev, struct vio_queue *q, struct vio_loop *loop);
 void net_queue_stop(struct vio_device *dev, struct vio_queue *q);

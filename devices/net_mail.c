@@ -70,7 +70,7 @@ bool net_mail_post(struct net_mail *m, const struct net_mail_head *head, const s
 	ok = m->buf && sizeof(*head) + head->len <= MAIL_BYTES - m->used;
 	if (ok) {
 		if (m->used == 0)
-			net_wake(m->wake_fd);
+			vio_event_signal(m->wake_fd);
 		mail_append(m, head, iov, n);
 	}
 	pthread_mutex_unlock(&m->lock);

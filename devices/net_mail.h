@@ -49,7 +49,4 @@ void net_mail_take(struct net_mail *m,
 		   void (*fn)(void *arg, const struct net_mail_head *head, uint8_t *frame),
 		   void *arg);
 
-/* Wakes who watches an eventfd. */
-void net_wake(int fd);
-
 #endif

@@ -43,27 +43,11 @@ void net_wake_close(struct vio_loop *loop, struct vio_watch *w, int *fd)
 	*fd = -1;
 }
 
-void net_wake_drain(struct vio_watch *w)
-{
-	uint64_t count;
-	ssize_t n = read(w->fd, &count, sizeof(count));
-
-	(void)n; /* looking around once too often is harmless */
-}
-
-void net_wake(int fd)
-{
-	uint64_t one = 1;
-	ssize_t n = write(fd, &one, sizeof(one));
-
-	(void)n; /* fails only when the counter is full: awake already */
-}
-
 void net_wake_pairs(struct net *net)
 {
 	for (uint16_t i = 0; i < net->pairs; i++)
 		if (net->pair[i].running)
-			net_wake(net->pair[i].wake_fd);
+			vio_event_signal(net->pair[i].wake_fd);
 }
 
 /* ---- settings ----------------------------------------------------------------------------------
@@ -103,7 +87,7 @@ static void settle(struct net *net)
 		net_publish(net);
 	if (net->ctrl.waits && net_settled(net)) {
 		net->ctrl.waits = false;
-		net_wake(net->ctrl.wake_fd);
+		vio_event_signal(net->ctrl.wake_fd);
 	}
 }
 
@@ -154,7 +138,7 @@ static void on_wake(struct vio_watch *w)
 {
 	struct net_pair *p = vio_container_of(w, struct net_pair, wake);
 
-	net_wake_drain(w);
+	vio_event_take(w->fd);
 	if (vio_device_failed(&p->net->base))
 		return;
 	net_sync(p);

@@ -14,7 +14,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* Registers that <linux/virtio_mmio.h> may be too old to name. */
 #define MMIO_QUEUE_RESET 0x0c0
@@ -70,15 +69,11 @@ static void update_level(struct vio_mmio *m)
 static void raise(struct vio_mmio *m, uint32_t bit)
 {
 	uint32_t old = atomic_fetch_or(&m->isr, bit);
-	uint64_t one = 1;
 
 	if (old & bit)
 		return;
-	if (m->cfg.irq_fd >= 0) {
-		ssize_t n = write(m->cfg.irq_fd, &one, sizeof(one));
-
-		(void)n; /* a full counter is a signalled one */
-	}
+	if (m->cfg.irq_fd >= 0)
+		vio_event_signal(m->cfg.irq_fd);
 	update_level(m);
 }
 

@@ -140,9 +140,6 @@ static inline void pci_store(void *buf, size_t len, uint32_t v)
 		b[i] = (uint8_t)(v >> (8 * i));
 }
 
-/* Adds 1 to an eventfd. */
-void vio_pci_signal(int fd);
-
 /* pci_cap.c: fills the configuration space; sizes, queues, vectors and shm are known. 0 or -EINVAL.
  */
 int vio_pci_config_init(struct vio_pci *pci, const struct vio_pci_config *cfg);

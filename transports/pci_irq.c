@@ -6,19 +6,8 @@
 #include <viodm/defect.h>
 #include "pci_internal.h"
 
-#include <errno.h>
-#include <unistd.h>
-
 #define PCI_ISR_QUEUE  0x1
 #define PCI_ISR_CONFIG 0x2
-
-void vio_pci_signal(int fd)
-{
-	const uint64_t one = 1;
-
-	while (write(fd, &one, sizeof(one)) < 0 && errno == EINTR)
-		;
-}
 
 /* PCI-DEV-050: the OR of all ISR bits, unless MSI-X replaces INTx. irq_lock is held. */
 static bool intx_pending(struct vio_pci *pci)
@@ -45,7 +34,7 @@ static void intx_settle(struct vio_pci *pci)
 
 		pci->intx_level = level;
 		if (level && pci->intx_fd >= 0)
-			vio_pci_signal(pci->intx_fd);
+			vio_event_signal(pci->intx_fd);
 		pthread_mutex_unlock(&pci->irq_lock);
 		pci->hooks.intx(pci->hooks.arg, level);
 		pthread_mutex_lock(&pci->irq_lock);
@@ -128,7 +117,7 @@ void vio_pci_set_intx_fd(struct vio_pci *pci, int fd)
 	pthread_mutex_lock(&pci->irq_lock);
 	pci->intx_fd = fd < 0 ? -1 : fd;
 	if (pci->intx_fd >= 0 && pci->intx_level)
-		vio_pci_signal(pci->intx_fd);
+		vio_event_signal(pci->intx_fd);
 	pthread_mutex_unlock(&pci->irq_lock);
 }
 
@@ -136,6 +125,6 @@ void vio_pci_intx_resample(struct vio_pci *pci)
 {
 	pthread_mutex_lock(&pci->irq_lock);
 	if (pci->intx_fd >= 0 && intx_wanted(pci))
-		vio_pci_signal(pci->intx_fd);
+		vio_event_signal(pci->intx_fd);
 	pthread_mutex_unlock(&pci->irq_lock);
 }

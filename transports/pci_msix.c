@@ -78,7 +78,7 @@ static void msix_send_unlock(struct vio_pci *pci, uint16_t vector)
 	v->pending = false;
 	/* Under the lock, so that nobody uses an old fd once vio_pci_set_vector_fd() returned. */
 	if (fd >= 0)
-		vio_pci_signal(fd);
+		vio_event_signal(fd);
 	pthread_mutex_unlock(&v->lock);
 	if (fd < 0)
 		pci->hooks.msi(pci->hooks.arg, vector, message.address, message.data);

@@ -11,14 +11,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-void vhu_signal(int fd)
-{
-	uint64_t one = 1;
-	ssize_t n = write(fd, &one, sizeof(one));
-
-	(void)n; /* a full counter is a signalled one; a closed pipe is the front-end's loss */
-}
-
 /* ---- what the device asks ----------------------------------------------------------------------
  */
 
@@ -32,7 +24,7 @@ static void vhu_config_interrupt(struct vio_transport *t)
 	struct vio_vhost_user *vu = vhu_of(t);
 
 	vu->config_changed = true;
-	vhu_signal(vu->event.fd);
+	vio_event_signal(vu->event.fd);
 }
 
 /* Also by the embedder on a thread of its own: the rings are looked after on the loop's thread. */
@@ -41,7 +33,7 @@ static void vhu_reset(struct vio_transport *t)
 	struct vio_vhost_user *vu = vhu_of(t);
 
 	vu->was_reset = true;
-	vhu_signal(vu->event.fd);
+	vio_event_signal(vu->event.fd);
 }
 
 static void vhu_call(struct vio_transport *t, void (*fn)(void *arg), void *arg)
@@ -260,10 +252,8 @@ static void on_listener(struct vio_watch *w)
 static void on_event(struct vio_watch *w)
 {
 	struct vio_vhost_user *vu = vio_container_of(w, struct vio_vhost_user, event);
-	uint64_t count;
-	ssize_t n = read(w->fd, &count, sizeof(count));
 
-	(void)n; /* the flags say what there is */
+	vio_event_take(w->fd); /* the flags say what there is */
 	if (vu->conn.fd < 0)
 		return;
 	if (vu->memory_gone) {

@@ -19,8 +19,10 @@
  * The front-end is not trusted. A message that breaks the protocol closes its connection, with one
  * line in the log, and so resets the device; nothing else in the process notices. What a front-end
  * can still do is be slow on its own behalf: a call or error descriptor that it makes blocking
- * again and fills stalls the thread that runs the queue. Front-ends that must not disturb each
- * other's speed need IO threads of their own.
+ * again and fills stalls the thread that runs the queue. Linux has no write to an eventfd that does
+ * not wait whatever the flags say (RWF_NOWAIT is for reads, and an eventfd cannot be opened a
+ * second time), and looking at them before each interrupt would cost a system call and leave a gap.
+ * Front-ends that must not disturb each other's speed need IO threads of their own.
  *
  * Memory files. Guest memory is mapped from files of the front-end. If such a file is made shorter
  * later, touching what is gone raises SIGBUS, which ends the process. Three ways to live with it:

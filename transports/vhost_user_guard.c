@@ -90,7 +90,7 @@ static bool slot_fault(struct guard_slot *s, uintptr_t addr)
 		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) == MAP_FAILED)
 		return false;
 	*gone = true;
-	vhu_signal(event_fd);
+	vio_event_signal(event_fd);
 	return true;
 }
 

@@ -149,9 +149,6 @@ static inline int vhu_bad(struct vio_vhost_user *vu, const char *why)
 
 /* ---- vhost_user.c ---------------------------------------------------------------------------- */
 
-/* Adds 1 to an eventfd. Any thread, also inside signal handlers. */
-void vhu_signal(int fd);
-
 /*
  * Resets the device as the front-end's driver would. Rings are stopped and at their defaults, but
  * remember where they stopped: QEMU 7.2 sets status 0 first and asks for the index after that.

@@ -55,7 +55,7 @@ static void signal_pipe(int fd)
 	sigpending(&pending);
 	was_pending = sigismember(&pending, SIGPIPE) == 1;
 	pthread_sigmask(SIG_BLOCK, &sigpipe, &old);
-	vhu_signal(fd);
+	vio_event_signal(fd); /* a closed pipe is the front-end's loss */
 	if (!was_pending)
 		while (sigtimedwait(&sigpipe, NULL, &now) < 0 && errno == EINTR)
 			;
@@ -67,7 +67,7 @@ static void ring_call(struct vhu_ring *r)
 	if (r->call_pipe)
 		signal_pipe(r->call_fd);
 	else
-		vhu_signal(r->call_fd);
+		vio_event_signal(r->call_fd);
 }
 
 void vhu_ring_interrupt(struct vhu_ring *r)

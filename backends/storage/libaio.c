@@ -218,10 +218,7 @@ static unsigned reap(struct aio_channel *ch, long min)
 
 static void on_completions(struct vio_watch *w)
 {
-	uint64_t count;
-	ssize_t n = read(w->fd, &count, sizeof(count));
-
-	(void)n; /* the kernel's ring says what there is */
+	vio_event_take(w->fd); /* the kernel's ring says what there is */
 	reap(vio_container_of(w, struct aio_channel, watch), 0);
 }
 

@@ -101,13 +101,9 @@ static void list_move(struct io_list *to, struct io_list *from)
 static void hand_back(struct threads_storage *ts, struct vio_io *io)
 {
 	struct threads_channel *ch = io_state(io)->ch;
-	uint64_t one = 1;
 
-	if (!ch->done.first) {
-		ssize_t n = write(ch->watch.fd, &one, sizeof(one));
-
-		(void)n; /* fails only when it is readable already */
-	}
+	if (!ch->done.first)
+		vio_event_signal(ch->watch.fd);
 	list_add(&ch->done, io);
 	pthread_cond_broadcast(&ts->any_done);
 }
@@ -179,13 +175,10 @@ static void on_done(struct vio_watch *w)
 {
 	struct threads_channel *ch = vio_container_of(w, struct threads_channel, watch);
 	struct io_list done;
-	uint64_t count;
-	ssize_t n;
 
 	list_init(&done);
 	pthread_mutex_lock(&ch->ts->lock);
-	n = read(w->fd, &count, sizeof(count));
-	(void)n; /* the list says what there is */
+	vio_event_take(w->fd); /* the list says what there is */
 	list_move(&done, &ch->done);
 	pthread_mutex_unlock(&ch->ts->lock);
 	finish(ch, &done);
