@@ -58,6 +58,9 @@ struct run {
 	/* Makes the device change its configuration by itself; false: it has none. NULL: nothing
 	 * here can. */
 	bool (*change_config)(struct run *r);
+	/* Makes the device ask its driver to announce itself; false: it does not. NULL: nothing
+	 * here can. */
+	bool (*announce)(struct run *r);
 	void *change_arg;
 	/* Another device of the same process, where there is one: reset, memory of its own. */
 	struct run *neighbour;

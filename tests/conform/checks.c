@@ -26,6 +26,7 @@ static const struct check_list *const lists[] = {
 	&checks_net_config,
 	&checks_net_tx,
 	&checks_net_rx,
+	&checks_net_gso,
 	&checks_net_ctrl,
 	&checks_net_mq,
 	&checks_net_hash,

@@ -29,6 +29,7 @@ extern const struct check_list checks_blk_hostile;  /* blk: requests that break 
 extern const struct check_list checks_net_config;  /* net: features, configuration */
 extern const struct check_list checks_net_tx;	   /* net: packet transmission */
 extern const struct check_list checks_net_rx;	   /* net: receive buffers, incoming packets */
+extern const struct check_list checks_net_gso;	   /* net: packets to be segmented */
 extern const struct check_list checks_net_ctrl;	   /* net: filters, addresses, VLANs */
 extern const struct check_list checks_net_mq;	   /* net: several pairs, RSS */
 extern const struct check_list checks_net_hash;	   /* net: hashes, coalescing */

@@ -327,6 +327,11 @@ static void check_vlan_empty(struct run *r)
 /* ---- others ------------------------------------------------------------------------------------
  */
 
+static bool announces(struct run *r)
+{
+	return drv_config_field(r->bus, 6, 2) & VIRTIO_NET_S_ANNOUNCE;
+}
+
 static void check_announce(struct run *r)
 {
 	struct card c;
@@ -334,12 +339,16 @@ static void check_announce(struct run *r)
 	card_start(r, &c,
 		   CTRL_VQ | DRV_FEATURE(VIRTIO_NET_F_GUEST_ANNOUNCE) |
 			   DRV_FEATURE(VIRTIO_NET_F_STATUS));
-	if (!(drv_config_field(r->bus, 6, 2) & VIRTIO_NET_S_ANNOUNCE))
-		skip(r, "nothing here makes the device ask for announcements");
-	card_ok(&c, "NET-DEV-117", drv_net_announced(&c.net), "ANNOUNCE_ACK");
-	expect(r, "NET-DEV-117", !(drv_config_field(r->bus, 6, 2) & VIRTIO_NET_S_ANNOUNCE),
-	       "ANNOUNCE to be cleared when the command is used", "status %#llx",
-	       (unsigned long long)drv_config_field(r->bus, 6, 2));
+	for (unsigned i = 0; i < 3; i++) {
+		/* Migrated here by somebody else, or by us. */
+		if (!announces(r) && !(r->announce && r->announce(r)))
+			skip(r, "nothing here makes the device ask for announcements");
+		expect(r, "NET-DEV-117", announces(r), "ANNOUNCE when the device wants it",
+		       "it is not set");
+		card_ok(&c, "NET-DEV-117", drv_net_announced(&c.net), "ANNOUNCE_ACK");
+		expect(r, "NET-DEV-117", !announces(r),
+		       "ANNOUNCE to be cleared when the command is used", "it is still set");
+	}
 }
 
 /* Checksums that the driver does not take any more are complete; what it takes again is not. */

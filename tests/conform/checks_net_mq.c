@@ -127,6 +127,40 @@ static void check_fewer(struct run *r)
 	expect_first_only(&c, "NET-DEV-124", n);
 }
 
+/* Is the packet on a pair other than `pair`? */
+static bool heard_elsewhere(struct card *c, uint16_t pair, uint16_t n, const struct packet *p)
+{
+	static struct heard h;
+
+	for (uint16_t i = 0; i < n; i++)
+		if (i != pair && !card_silent(c, i) && card_hear_for(c, i, &h, 1))
+			return h.len == p->len && memcmp(h.data, p->data, p->len) == 0;
+	return false;
+}
+
+static void check_target_reset(struct run *r)
+{
+	static struct heard h;
+	struct packet p;
+	struct card c;
+	uint16_t n = open_pairs(r, &c, MQ | F_RING_RESET);
+
+	use_pairs(&c, "NET-DEV-125", n);
+	for (uint16_t i = 0; i < n; i++) {
+		packet_make(&c, &p, false, IP_UDP, 50, i * 77u);
+		card_send(&c, "NET-DEV-125", i, NULL, p.data, p.len);
+		if (!card_hear(&c, i, &h))
+			skip(r, "this device does not steer by what is sent");
+		drv_queue_reset(r->bus, drv_net_rxq(i));
+		drv_net_send(&c.net, i, NULL, p.data, p.len, NULL);
+		expect(r, "NET-DEV-125", heard_elsewhere(&c, i, n, &p),
+		       "a frame whose receive queue is reset to arrive on another",
+		       "it does not, for pair %u", i);
+		card_reenable(&c, drv_net_rxq(i));
+		card_open_pair(&c, i);
+	}
+}
+
 /* A frame whose queues are all being reset is lost; it does not wait for them. */
 static void check_all_reset(struct run *r)
 {
@@ -264,6 +298,10 @@ static const struct check checks[] = {
 		 "Once one pair is in use again nothing arrives on the others, also not what is "
 		 "sent there.",
 		 check_fewer),
+	MQ_CHECK("net-mq-target-reset", "NET-DEV-125", CHECK_REQUIREMENT, WAY_REGISTERS,
+		 MQ | F_RING_RESET,
+		 "Frames of a flow whose receive queue is reset arrive on another one.",
+		 check_target_reset),
 	MQ_CHECK("net-rx-all-reset", "NET-DEV-126", CHECK_REQUIREMENT, WAY_REGISTERS, F_RING_RESET,
 		 "A frame that comes while all receive queues are reset does not arrive later.",
 		 check_all_reset),

@@ -14,6 +14,7 @@
 #include <viodm/config.h>
 #include <viodm/device.h>
 #include <viodm/loop_manual.h>
+#include <viodm/net.h>
 
 #include "result.h"
 
@@ -112,6 +113,12 @@ static bool inproc_change(struct run *r)
 	return true;
 }
 
+/* As after a migration. */
+static bool inproc_announce(struct run *r)
+{
+	return r->device_id == VIRTIO_ID_NET && vio_net_announce(r->change_arg) == 0;
+}
+
 static void begin(struct run *r, unsigned patience_ms)
 {
 	r->drv.patience_ms = patience_ms; /* IO threads, and threads of engines */
@@ -125,6 +132,7 @@ static int inproc_connect(struct run *r, struct inproc *p, struct vio_device *de
 	int ret;
 
 	r->change_config = inproc_change;
+	r->announce = inproc_announce;
 	r->change_arg = dev;
 	if (r->way == WAY_MMIO)
 		ret = drv_mmio_create(dev, &r->bus);
