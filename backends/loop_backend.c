@@ -5,6 +5,7 @@
 #include "loop_backend.h"
 
 #include <errno.h>
+#include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
 #include <stdlib.h>
 #include <sys/uio.h>
@@ -46,7 +47,8 @@ uint64_t loop_backend_features(struct vio_backend *be, const struct vio_device *
 {
 	(void)be;
 	(void)dev;
-	return UINT64_C(1) << VIRTIO_RING_F_INDIRECT_DESC | UINT64_C(1) << VIRTIO_RING_F_EVENT_IDX;
+	return UINT64_C(1) << VIRTIO_RING_F_INDIRECT_DESC | UINT64_C(1) << VIRTIO_RING_F_EVENT_IDX |
+	       UINT64_C(1) << VIRTIO_F_IN_ORDER;
 }
 
 static void queue_run(struct loop_queue *lq)

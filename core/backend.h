@@ -18,7 +18,8 @@ struct vio_backend_ops {
 	const char *name;
 	/*
 	 * Any thread. Feature bits of the ring and the data path that this back-end can serve for
-	 * `dev`, for example VIRTIO_RING_F_EVENT_IDX. Required.
+	 * `dev`, for example VIRTIO_RING_F_EVENT_IDX. One of VIO_OPT_IN_FEATURES is offered by the
+	 * devices that are to offer it. Required.
 	 */
 	uint64_t (*features)(struct vio_backend *be, const struct vio_device *dev);
 	/*

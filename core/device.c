@@ -26,6 +26,7 @@ static void offer(struct vio_device *dev)
 		dev->offered |= dev->backend->ops->features(dev->backend, dev);
 	if (dev->transport)
 		dev->offered |= dev->transport->ops->features;
+	dev->offered &= ~VIO_OPT_IN_FEATURES | dev->opt_in;
 	if (VIO_DEFECT("reserved-bit-offered"))
 		dev->offered |= UINT64_C(1) << 42;
 	if (VIO_DEFECT("version-1-not-offered"))
@@ -43,6 +44,7 @@ int vio_device_init(struct vio_device *dev, const struct vio_device_env *env)
 	dev->mem = env->mem;
 	dev->backend = env->backend;
 	dev->log = env->log;
+	dev->opt_in = env->opt_in;
 	dev->name = strdup(env->name ? env->name : dev->ops->name);
 	dev->config_frozen = malloc(dev->config_size ? dev->config_size : 1);
 	r = dev->name && dev->config_frozen ? vio_device_queues_alloc(dev) : -ENOMEM;

@@ -41,6 +41,23 @@ struct vio_loop;
 
 /* ---- embedder ------------------------------------------------------------------------------- */
 
+/* A feature bit that <linux/virtio_config.h> may be too old to name. */
+#define VIO_F_NOTIFICATION_DATA 38
+
+/*
+ * Features that a device offers only when asked to, as bits of vio_device_env.opt_in: they are of
+ * use to few drivers, and what they cost is the device's.
+ *
+ *   VIRTIO_F_IN_ORDER (35)     buffers are used in the order in which they were made available; a
+ *                              request that is done early waits for those before it. Offered when
+ *                              the back-end can.
+ *   VIO_F_NOTIFICATION_DATA    notifications carry the driver's available index. Offered when the
+ *                              transport has notifications that can: not over vhost-user. Nothing
+ *                              is done with the index: the ring says what is available. On mmio it
+ *                              gets into the way of ioeventfds, see vio_mmio_ioeventfd().
+ */
+#define VIO_OPT_IN_FEATURES (UINT64_C(1) << 35 | UINT64_C(1) << VIO_F_NOTIFICATION_DATA)
+
 /*
  * What a device stands in, given to every vio_<model>_create(). All pointers are borrowed and must
  * outlive the device.
@@ -50,6 +67,7 @@ struct vio_device_env {
 	const struct vio_mem *mem;   /* guest memory; may be NULL until vio_device_set_mem() */
 	struct vio_backend *backend; /* who runs the queues */
 	const struct vio_log *log;   /* NULL: standard error */
+	uint64_t opt_in; /* of VIO_OPT_IN_FEATURES, those to offer; other bits: ignored */
 };
 
 /*
@@ -303,6 +321,7 @@ struct vio_device {
 	char *name;
 
 	uint64_t model_features; /* set by the model before init */
+	uint64_t opt_in;
 	uint64_t offered;
 	VIO_ATOMIC(uint64_t) accepted;
 	bool accepted_unknown; /* bits above 63 */

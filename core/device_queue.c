@@ -316,6 +316,7 @@ static bool queue_freeze(struct vio_device *dev, struct vio_device_queue *dq)
 		.next_avail = dq->regs.next_avail,
 		.event_idx = vio_device_has(dev, VIRTIO_RING_F_EVENT_IDX),
 		.indirect = vio_device_has(dev, VIRTIO_RING_F_INDIRECT_DESC),
+		.in_order = vio_device_has(dev, VIRTIO_F_IN_ORDER),
 	};
 	int r = vio_queue_check(dev->mem, &cfg);
 

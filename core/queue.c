@@ -26,6 +26,8 @@
 #define CHAIN_BUSY    0x1u
 #define CHAIN_TRACKED 0x2u
 #define CHAIN_TIMED   0x4u
+#define CHAIN_ORDERED 0x8u
+#define CHAIN_HELD    0x10u /* pushed; one that was popped before is not */
 
 static uint16_t load16(const __virtio16 *p)
 {
@@ -152,8 +154,18 @@ static int inflight_start(struct vio_queue *q, struct vio_inflight *area)
 	if (n < 0)
 		return n;
 	q->inflight = area;
+	q->special = true;
 	q->n_resubmit = (uint16_t)n;
 	q->next_avail = q->shadow_avail = (uint16_t)(q->used_idx + q->n_resubmit);
+	return 0;
+}
+
+static int in_order_start(struct vio_queue *q)
+{
+	q->order = calloc(q->size, sizeof(*q->order));
+	if (!q->order)
+		return -ENOMEM;
+	q->special = true;
 	return 0;
 }
 
@@ -188,6 +200,8 @@ int vio_queue_start(struct vio_queue *q, const struct vio_mem *mem,
 	r = slots_alloc(q, slot_size);
 	if (r == 0 && cfg->inflight)
 		r = inflight_start(q, cfg->inflight);
+	if (r == 0 && cfg->in_order)
+		r = in_order_start(q);
 	if (r < 0) {
 		vio_queue_stop(q);
 		return r;
@@ -197,15 +211,21 @@ int vio_queue_start(struct vio_queue *q, const struct vio_mem *mem,
 	return 0;
 }
 
+/* The available index of the chain that pop takes next; what is to be taken again is before us. */
+static uint16_t queue_next(const struct vio_queue *q)
+{
+	return q->next_avail - (q->n_resubmit - q->resubmitted);
+}
+
 uint16_t vio_queue_stop(struct vio_queue *q)
 {
-	/* What was to be taken again and was not is still before us. */
-	uint16_t next = q->next_avail - (q->n_resubmit - q->resubmitted);
+	uint16_t next = queue_next(q);
 
 	free(q->slots);
 	if (q->iovs)
 		munmap(q->iovs, q->iovs_bytes);
 	free(q->resubmit);
+	free(q->order);
 	queue_clear(q);
 	return next;
 }
@@ -466,6 +486,21 @@ static __attribute__((noinline)) void inflight_publish(struct vio_queue *q, uint
 	__atomic_store_n(&q->inflight->used_idx, q->used_idx, __ATOMIC_RELEASE);
 }
 
+/* The available index just popped is the used index that the chain will have. */
+static void in_order_take(struct vio_queue *q, struct vio_chain *c)
+{
+	uint16_t at = queue_next(q) - 1;
+
+	if (VIO_DEFECT("in-order-ignored"))
+		return;
+	c->state |= CHAIN_ORDERED;
+	q->order[at & q->mask] = c->head;
+	if (VIO_DEFECT("in-order-swapped") && at != q->used_idx) {
+		q->order[at & q->mask] = q->order[(at - 1) & q->mask];
+		q->order[(at - 1) & q->mask] = c->head;
+	}
+}
+
 /* ---- latency -----------------------------------------------------------------------------------
  */
 
@@ -520,10 +555,18 @@ static __attribute__((cold)) int pop_fault(struct vio_queue *q, const char *rule
 	return queue_fault(q, rule);
 }
 
-static __attribute__((noinline)) void pop_special(struct vio_queue *q, struct vio_chain *c)
+static void pop_kept(struct vio_queue *q, struct vio_chain *c)
 {
 	if (q->inflight)
 		inflight_take(q, c);
+	if (q->order)
+		in_order_take(q, c);
+}
+
+static __attribute__((noinline)) void pop_special(struct vio_queue *q, struct vio_chain *c)
+{
+	if (q->special)
+		pop_kept(q, c);
 	if (q->next_avail % LATENCY_EVERY == 0 && !q->untimed)
 		latency_begin(c);
 }
@@ -567,22 +610,13 @@ int vio_queue_pop(struct vio_queue *q, struct vio_chain **out)
 	c->state = CHAIN_BUSY;
 	q->in_flight++;
 	*out = c;
-	if (VIO_UNLIKELY(q->inflight || q->next_avail % LATENCY_EVERY == 0))
+	if (VIO_UNLIKELY(q->special || q->next_avail % LATENCY_EVERY == 0))
 		pop_special(q, c);
 	return 1;
 }
 
 /* ---- push and publish --------------------------------------------------------------------------
  */
-
-static __attribute__((noinline)) void push_special(struct vio_queue *q, struct vio_chain *chain,
-						   uint8_t state)
-{
-	if (state & CHAIN_TRACKED)
-		inflight_push(q, chain);
-	if (state & CHAIN_TIMED)
-		latency_end(q, chain);
-}
 
 #ifdef VIO_DEFECTS
 /* Of a chain that was just pushed as used element `e`. */
@@ -613,9 +647,65 @@ static void push_defects(struct vio_queue *q, const struct vio_chain *c, struct 
 }
 #endif
 
+/* Writes the next used element. */
+static inline void queue_use(struct vio_queue *q, const struct vio_chain *chain, uint32_t len)
+{
+	struct vring_used_elem *e = &q->used->ring[q->used_idx & q->mask];
+
+	e->id = htole32(chain->head);
+	e->len = htole32(len);
+	q->used_idx++;
+#ifdef VIO_DEFECTS
+	push_defects(q, chain, e);
+#endif
+}
+
+/* All chains from the oldest on that are pushed are used: FEAT-DEV-005. */
+static void in_order_push(struct vio_queue *q, struct vio_chain *chain, uint32_t len, uint8_t state)
+{
+	uint16_t end = queue_next(q);
+
+	chain->state = CHAIN_HELD | (state & CHAIN_TRACKED);
+	chain->writable_len = len;
+	while (q->used_idx != end) {
+		struct vio_chain *c = slot(q, q->order[q->used_idx & q->mask]);
+
+		if (!(c->state & CHAIN_HELD))
+			break;
+		if (c->state & CHAIN_TRACKED)
+			inflight_push(q, c);
+		c->state = 0;
+		queue_use(q, c, (uint32_t)c->writable_len);
+	}
+}
+
+static __attribute__((noinline)) void push_kept(struct vio_queue *q, struct vio_chain *chain,
+						uint32_t len, uint8_t state)
+{
+	if (state & CHAIN_TIMED)
+		latency_end(q, chain);
+	if (state & CHAIN_ORDERED) {
+		in_order_push(q, chain, len, state);
+		return;
+	}
+	inflight_push(q, chain);
+	queue_use(q, chain, len);
+}
+
+/* A tail call of push, with tail calls: the usual chain pays for no other. */
+static __attribute__((noinline)) void push_special(struct vio_queue *q, struct vio_chain *chain,
+						   uint32_t len, uint8_t state)
+{
+	if (state & (CHAIN_TRACKED | CHAIN_ORDERED)) {
+		push_kept(q, chain, len, state);
+		return;
+	}
+	queue_use(q, chain, len);
+	latency_end(q, chain);
+}
+
 void vio_queue_push(struct vio_queue *q, struct vio_chain *chain, uint64_t len)
 {
-	struct vring_used_elem *e;
 	uint8_t state = chain->state;
 
 	chain->state = 0;
@@ -626,15 +716,10 @@ void vio_queue_push(struct vio_queue *q, struct vio_chain *chain, uint64_t len)
 		len = chain->writable_len;
 	if (len > UINT32_MAX)
 		len = UINT32_MAX;
-	e = &q->used->ring[q->used_idx & q->mask];
-	e->id = htole32(chain->head);
-	e->len = htole32((uint32_t)len);
-	q->used_idx++;
-#ifdef VIO_DEFECTS
-	push_defects(q, chain, e);
-#endif
 	if (VIO_UNLIKELY(state != CHAIN_BUSY))
-		push_special(q, chain, state);
+		push_special(q, chain, (uint32_t)len, state);
+	else
+		queue_use(q, chain, (uint32_t)len);
 }
 
 void vio_queue_unpop(struct vio_queue *q, uint16_t n)

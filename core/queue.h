@@ -13,6 +13,11 @@
  * All memory barriers of the project are in queue.c. Nothing here knows devices, threads or event
  * loops; a queue is used by one thread at a time (its loop) and can be fuzzed and used alone.
  *
+ * With VIRTIO_F_IN_ORDER ("In-order use of descriptors") used elements follow the order in which
+ * chains were popped, whatever the order of pushing: a chain that is pushed before one that was
+ * popped earlier is held back, finished but not in the used ring, until that one is pushed. Each
+ * chain gets its used element; none is skipped, as the driver could then not know its length.
+ *
  * The driver is hostile: every index, length, flag and address read from guest memory is read once,
  * copied, and checked. A driver that breaks a rule gets the queue `fault`ed: pop returns -EPROTO
  * from then on, and chains pushed after that are dropped.
@@ -51,7 +56,7 @@ struct vio_chain {
 	uint64_t writable_len;
 	uint16_t head;
 	uint16_t batch_next; /* the queue's own: pushed before this one, not yet published */
-	uint8_t state;	     /* the queue's own: popped and not yet pushed, and what push does */
+	uint8_t state;	     /* the queue's own: popped and not yet used, and what push does */
 	uint64_t popped_ns;  /* the queue's own: when, for those whose time is taken */
 };
 
@@ -64,6 +69,7 @@ struct vio_queue_config {
 	uint16_t next_avail; /* first available index to look at: 0, or the value stop returned */
 	bool event_idx;	     /* VIRTIO_F_EVENT_IDX negotiated */
 	bool indirect;	     /* VIRTIO_F_INDIRECT_DESC negotiated */
+	bool in_order;	     /* VIRTIO_F_IN_ORDER negotiated */
 	/*
 	 * In-flight tracking (inflight.h): NULL, or the queue's area, prepared for this size.
 	 * Chains that an earlier owner left in flight are popped first, and the queue goes on
@@ -117,6 +123,7 @@ struct vio_queue {
 	uint16_t chain_max; /* descriptors of a chain */
 	bool event_idx;
 	bool indirect;
+	bool special; /* chains are tracked, or used in order: more to do than usual at pop */
 
 	/* ring: state */
 	uint16_t next_avail;   /* next available entry to pop */
@@ -138,6 +145,9 @@ struct vio_queue {
 	uint16_t n_resubmit;  /* how many there were */
 	uint16_t resubmitted; /* how many of them were popped */
 	uint16_t batch_head;  /* pushed last, not yet published */
+
+	/* in order: the heads popped, by the used index that each is for; else NULL */
+	uint16_t *order;
 
 	const struct vio_mem *mem;
 	struct iovec *iovs; /* all slots' vectors */
@@ -210,7 +220,8 @@ VIO_EXPORT bool vio_queue_arm(struct vio_queue *q);
 /*
  * Returns a chain to the driver. `len` is the number of bytes written into its writable part,
  * counted from its start (SPLIT-DEV-018); it is cut to writable_len. The chain and its slot are
- * free afterwards. Nothing is visible to the driver before vio_queue_publish().
+ * free afterwards. Nothing is visible to the driver before vio_queue_publish(), and in order
+ * nothing before all chains popped earlier are pushed.
  */
 VIO_EXPORT void vio_queue_push(struct vio_queue *q, struct vio_chain *chain, uint64_t len);
 

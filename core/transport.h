@@ -17,7 +17,8 @@ struct vio_transport_ops {
 	const char *name;
 	/*
 	 * Feature bits of the transport itself, such as VIRTIO_F_RING_RESET, and VIO_F_SUSPEND
-	 * where the driver's writes of the status come here.
+	 * where the driver's writes of the status come here. One of VIO_OPT_IN_FEATURES is offered
+	 * by the devices that are to offer it.
 	 */
 	uint64_t features;
 	/* Any thread, also several at once: queue `index` has used buffers to tell. Required. */

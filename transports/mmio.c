@@ -104,7 +104,8 @@ static void mmio_reset(struct vio_transport *t)
 
 static const struct vio_transport_ops mmio_ops = {
 	.name = "mmio",
-	.features = UINT64_C(1) << VIRTIO_F_RING_RESET | UINT64_C(1) << VIO_F_SUSPEND,
+	.features = UINT64_C(1) << VIRTIO_F_RING_RESET | UINT64_C(1) << VIO_F_SUSPEND |
+		    UINT64_C(1) << VIO_F_NOTIFICATION_DATA,
 	.queue_interrupt = mmio_queue_interrupt,
 	.config_interrupt = mmio_config_interrupt,
 	.reset = mmio_reset,
@@ -230,6 +231,14 @@ static void queue_field_write(struct vio_mmio *m, uint64_t off, uint32_t v)
 			vio_device_queue_set(m->base.dev, m->queue_sel, fields[i].field, v);
 }
 
+/* With NOTIFICATION_DATA the upper half is the driver's available index; the ring has that, too. */
+static uint32_t notified_queue(const struct vio_mmio *m, uint32_t v)
+{
+	if (!vio_device_has(m->base.dev, VIO_F_NOTIFICATION_DATA))
+		return v;
+	return VIO_DEFECT("mmio-notify-data-misread") ? v >> 16 : v & 0xffff;
+}
+
 static void reg_write(struct vio_mmio *m, uint64_t off, uint32_t v)
 {
 	struct vio_device *dev = m->base.dev;
@@ -251,7 +260,7 @@ static void reg_write(struct vio_mmio *m, uint64_t off, uint32_t v)
 		queue_ready_write(m, v);
 		break;
 	case VIRTIO_MMIO_QUEUE_NOTIFY:
-		vio_device_kick(dev, v);
+		vio_device_kick(dev, notified_queue(m, v));
 		break;
 	case VIRTIO_MMIO_INTERRUPT_ACK:
 		m->isr &= VIO_DEFECT("mmio-ack-clears-all") ? 0 : ~v;
@@ -320,12 +329,18 @@ uint64_t vio_mmio_size(const struct vio_mmio *m)
 
 int vio_mmio_ioeventfd(const struct vio_mmio *m, uint16_t index, struct vio_mmio_ioeventfd *out)
 {
+	bool offers_data = m->base.dev->offered >> VIO_F_NOTIFICATION_DATA & 1;
 	int fd = vio_device_kick_fd(m->base.dev, index);
 
 	if (fd < 0)
 		return -EINVAL;
 	*out = (struct vio_mmio_ioeventfd){
-		.offset = VIRTIO_MMIO_QUEUE_NOTIFY, .length = 4, .data = index, .fd = fd};
+		.offset = VIRTIO_MMIO_QUEUE_NOTIFY,
+		.length = 4,
+		.data = index,
+		.any_data = offers_data && vio_device_n_queues(m->base.dev) == 1,
+		.fd = fd,
+	};
 	return 0;
 }
 

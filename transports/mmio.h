@@ -42,7 +42,8 @@ struct vio_mmio_config {
 struct vio_mmio_ioeventfd {
 	uint64_t offset; /* from the window's start */
 	uint32_t length; /* bytes of the write */
-	uint32_t data;	 /* the value that must match */
+	uint32_t data;	 /* the value that must match, unless: */
+	bool any_data;	 /* any value does: no KVM_IOEVENTFD_FLAG_DATAMATCH */
 	int fd;		 /* borrowed, see vio_device_kick_fd() */
 };
 
@@ -64,7 +65,16 @@ VIO_EXPORT uint64_t vio_mmio_size(const struct vio_mmio *mmio);
 VIO_EXPORT void vio_mmio_read(struct vio_mmio *mmio, uint64_t off, void *buf, size_t len);
 VIO_EXPORT void vio_mmio_write(struct vio_mmio *mmio, uint64_t off, const void *buf, size_t len);
 
-/* The ioeventfd of queue `index`. 0, or -EINVAL for a queue that does not exist. */
+/*
+ * The ioeventfd of queue `index`. 0, or -EINVAL for a queue that does not exist. The answer is the
+ * same as long as the device lives.
+ *
+ * All queues share one address, so the value tells them apart. With NOTIFICATION_DATA negotiated it
+ * changes from one notification to the next: then a device of several queues has nothing the kernel
+ * could match, and nearly every notification is a trapped access, served as ever by
+ * vio_mmio_write(); what does match is meant for that queue. A device of one queue that offers
+ * NOTIFICATION_DATA takes any value. virtio-pci does not have this trouble.
+ */
 VIO_EXPORT int vio_mmio_ioeventfd(const struct vio_mmio *mmio, uint16_t index,
 				  struct vio_mmio_ioeventfd *out);
 

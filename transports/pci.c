@@ -51,7 +51,8 @@ static void pci_on_queue_reset(struct vio_transport *t, uint16_t index)
 
 static const struct vio_transport_ops pci_ops = {
 	.name = "pci",
-	.features = UINT64_C(1) << VIRTIO_F_RING_RESET | UINT64_C(1) << VIO_F_SUSPEND,
+	.features = UINT64_C(1) << VIRTIO_F_RING_RESET | UINT64_C(1) << VIO_F_SUSPEND |
+		    UINT64_C(1) << VIO_F_NOTIFICATION_DATA,
 	.queue_interrupt = vio_pci_queue_interrupt,
 	.config_interrupt = vio_pci_config_interrupt,
 	.reset = pci_on_reset,
@@ -219,7 +220,10 @@ static void pci_regs_read(struct vio_pci *pci, uint64_t off, uint8_t *buf, size_
 		vio_device_config_read(pci->transport.dev, off - PCI_DEVICE_OFFSET, buf, len);
 }
 
-/* A write to a queue's address is its notification whatever its width and value are. */
+/*
+ * A write to a queue's address is its notification whatever its width and value are, with and
+ * without NOTIFICATION_DATA, as it is for KVM's ioeventfds.
+ */
 static void pci_notify(struct vio_pci *pci, uint64_t off)
 {
 	if (off % PCI_NOTIFY_STRIDE == 0)

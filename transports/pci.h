@@ -142,7 +142,8 @@ VIO_EXPORT void vio_pci_config_write(struct vio_pci *pci, uint32_t off, const vo
  *   common configuration   each field by its own width at its own offset; 64-bit fields are two of
  *                          32 bits; 8 bytes count as two accesses of 4, the lower first
  *   ISR                    a read at its offset, of any width, reads and clears
- *   notifications          a write at a queue's offset, of any width and value, notifies it
+ *   notifications          a write at a queue's offset, of any width and value, notifies it: the
+ *                          index of 16 bits as much as the 32 bits of NOTIFICATION_DATA
  *   device configuration   any width at any offset
  *   MSI-X table            any; bytes merge into their dwords, the lower dword first
  *   pending bits           reads, any

@@ -42,7 +42,7 @@ static void attach_queue(struct mmio_device *d, uint16_t index)
 	notify = (struct vmm_notify){
 		.addr = d->window.base + io.offset,
 		.len = io.length,
-		.match = true,
+		.match = !io.any_data,
 		.value = io.data,
 		.fd = io.fd,
 	};
