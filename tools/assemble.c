@@ -127,6 +127,16 @@ static int create_backend(const struct vio_assembly *a, const struct object *o,
 	return r;
 }
 
+static uint64_t opt_in(const struct object *o)
+{
+	const struct part *t = &o->parts[LEAF_TRANSPORT], *b = &o->parts[LEAF_BACKEND];
+	uint64_t features = b->leaf->backend.opt_in(b->opts);
+
+	if (t->leaf->transport.opt_in)
+		features |= t->leaf->transport.opt_in(t->opts);
+	return features;
+}
+
 /*
  * On failure `*what` says what could not be made, `*hint` perhaps why; what was made stays in *d.
  */
@@ -152,6 +162,7 @@ static int assemble(const struct vio_assembly *a, struct assembled *d,
 		return r;
 	*what = "device";
 	device_env.backend = d->backend;
+	device_env.opt_in = opt_in(o);
 	return o->parts[LEAF_MODEL].leaf->model.create(o->parts, &device_env, &d->under, &d->dev);
 }
 

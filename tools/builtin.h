@@ -84,6 +84,8 @@ struct transport_ops {
 	 * Required.
 	 */
 	int (*describe)(const void *opts, struct vio_config_device *device, struct fault *fault);
+	/* Of VIO_OPT_IN_FEATURES, those to offer. Optional: none. */
+	uint64_t (*opt_in)(const void *opts);
 };
 
 /* What a back-end is made of. */
@@ -96,6 +98,8 @@ struct backend_env {
 struct backend_ops {
 	/* 0 or -errno. Required. */
 	int (*create)(const void *opts, const struct backend_env *env, struct vio_backend **out);
+	/* Of VIO_OPT_IN_FEATURES, those to offer. Required. */
+	uint64_t (*opt_in)(const void *opts);
 };
 
 struct engine_ops {

@@ -4,13 +4,40 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <linux/virtio_config.h>
 #include <unistd.h>
 
 #include <viodm/inproc.h>
 
 #include "leaves.h"
 
+/* The ring, whoever runs it. */
+#define RING_OPTS(object)                                                                          \
+	{                                                                                          \
+		.name = "in-order", .type = VIO_OPT_BOOL, .offset = offsetof(object, in_order),    \
+		.help = "offer to use buffers in the order in which the driver made them "         \
+			"available"                                                                \
+	}
+
+static uint64_t ring_opt_in(bool in_order)
+{
+	return in_order ? UINT64_C(1) << VIRTIO_F_IN_ORDER : 0;
+}
+
 /* ---- inproc ---------------------------------------------------------------------------------- */
+
+struct inproc_opts {
+	bool in_order;
+};
+
+static const struct vio_opt inproc_opts[] = {RING_OPTS(struct inproc_opts)};
+
+static uint64_t inproc_opt_in(const void *opts)
+{
+	const struct inproc_opts *o = opts;
+
+	return ring_opt_in(o->in_order);
+}
 
 static int inproc_create(const void *opts, const struct backend_env *env, struct vio_backend **out)
 {
@@ -21,13 +48,17 @@ static int inproc_create(const void *opts, const struct backend_env *env, struct
 const struct leaf leaf_inproc = {
 	.name = "inproc",
 	.help = "the queues run on the event loop of the process",
-	.backend = {.create = inproc_create},
+	.opts = inproc_opts,
+	.n_opts = VIO_ARRAY_LEN(inproc_opts),
+	.opts_size = sizeof(struct inproc_opts),
+	.backend = {.create = inproc_create, .opt_in = inproc_opt_in},
 };
 
 /* ---- iothread -------------------------------------------------------------------------------- */
 
 struct on_iothread_opts {
 	char *iothreads;
+	bool in_order;
 };
 
 static const struct vio_opt on_iothread_opts[] = {
@@ -37,7 +68,15 @@ static const struct vio_opt on_iothread_opts[] = {
 	 .word = "iothread",
 	 .required = true,
 	 .help = "IO threads that run the queues; of n threads, queue i is on number i % n"},
+	RING_OPTS(struct on_iothread_opts),
 };
+
+static uint64_t on_iothread_opt_in(const void *opts)
+{
+	const struct on_iothread_opts *o = opts;
+
+	return ring_opt_in(o->in_order);
+}
 
 static int on_iothread_create(const void *opts, const struct backend_env *env,
 			      struct vio_backend **out)
@@ -52,7 +91,7 @@ const struct leaf leaf_on_iothread = {
 	.opts = on_iothread_opts,
 	.n_opts = VIO_ARRAY_LEN(on_iothread_opts),
 	.opts_size = sizeof(struct on_iothread_opts),
-	.backend = {.create = on_iothread_create},
+	.backend = {.create = on_iothread_create, .opt_in = on_iothread_opt_in},
 };
 
 /* ---- [iothread NAME] ------------------------------------------------------------------------- */

@@ -17,7 +17,33 @@
 #include "leaves.h"
 #include "mode.h"
 
+/* What trapped registers can do, and the eventfds of a front-end cannot. */
+#define NOTIFY_OPTS(object)                                                                        \
+	{                                                                                          \
+		.name = "notification-data", .type = VIO_OPT_BOOL,                                 \
+		.offset = offsetof(object, notification_data),                                     \
+		.help = "offer notifications that carry the driver's available index"              \
+	}
+
+static uint64_t notify_opt_in(bool notification_data)
+{
+	return notification_data ? UINT64_C(1) << VIO_F_NOTIFICATION_DATA : 0;
+}
+
 /* ---- mmio ------------------------------------------------------------------------------------ */
+
+struct mmio_opts {
+	bool notification_data;
+};
+
+static const struct vio_opt mmio_opts[] = {NOTIFY_OPTS(struct mmio_opts)};
+
+static uint64_t mmio_opt_in(const void *opts)
+{
+	const struct mmio_opts *o = opts;
+
+	return notify_opt_in(o->notification_data);
+}
 
 static int mmio_describe(const void *opts, struct vio_config_device *device, struct fault *fault)
 {
@@ -30,13 +56,17 @@ static int mmio_describe(const void *opts, struct vio_config_device *device, str
 const struct leaf leaf_mmio = {
 	.name = "mmio",
 	.help = "virtio-mmio: a window of registers and an interrupt line",
-	.transport = {.id = VIO_CONFIG_MMIO, .describe = mmio_describe},
+	.opts = mmio_opts,
+	.n_opts = VIO_ARRAY_LEN(mmio_opts),
+	.opts_size = sizeof(struct mmio_opts),
+	.transport = {.id = VIO_CONFIG_MMIO, .describe = mmio_describe, .opt_in = mmio_opt_in},
 };
 
 /* ---- pci ------------------------------------------------------------------------------------- */
 
 struct pci_opts {
 	unsigned vectors;
+	bool notification_data;
 };
 
 static const struct vio_opt pci_opts[] = {
@@ -48,7 +78,15 @@ static const struct vio_opt pci_opts[] = {
 	 .word = "auto",
 	 .word_value = VIO_PCI_VECTORS_AUTO,
 	 .help = "MSI-X vectors; 0: none, INTx only; auto: one for each queue and one more"},
+	NOTIFY_OPTS(struct pci_opts),
 };
+
+static uint64_t pci_opt_in(const void *opts)
+{
+	const struct pci_opts *o = opts;
+
+	return notify_opt_in(o->notification_data);
+}
 
 static int pci_describe(const void *opts, struct vio_config_device *device, struct fault *fault)
 {
@@ -65,7 +103,7 @@ const struct leaf leaf_pci = {
 	.opts = pci_opts,
 	.n_opts = VIO_ARRAY_LEN(pci_opts),
 	.opts_size = sizeof(struct pci_opts),
-	.transport = {.id = VIO_CONFIG_PCI, .describe = pci_describe},
+	.transport = {.id = VIO_CONFIG_PCI, .describe = pci_describe, .opt_in = pci_opt_in},
 };
 
 /* ---- vhost-user ------------------------------------------------------------------------------ */

@@ -305,10 +305,11 @@ static void test_too_many_sections(void)
 	vio_config_destroy(cfg);
 }
 
+#define SOCKET_ND "[rng r]\ntransport = vhost-user\nsocket = s\nnotification-data = on\n"
 #define BLK_KEYS                                                                                   \
 	"transport, backend, engine, readonly, cache, discard, serial, queues, queue-size, "       \
-	"seg-max, size-max, geometry, vectors, socket, socket-mode, socket-owner, socket-group, "  \
-	"sealed-memory, iothreads, image, size, fill"
+	"seg-max, size-max, geometry, notification-data, vectors, socket, socket-mode, "           \
+	"socket-owner, socket-group, sealed-memory, in-order, iothreads, image, size, fill"
 
 static void test_keys(void)
 {
@@ -316,9 +317,10 @@ static void test_keys(void)
 		"t.ini:4: [blk d] unknown key \"queuesize\"; did you mean \"queue-size\"? "
 		"(known: " BLK_KEYS ")");
 	refused("[rng r]\nimage = x\n", "t.ini:4: [rng r] unknown key \"image\" "
-					"(known: transport, backend, vectors, socket, "
-					"socket-mode, socket-owner, socket-group, "
-					"sealed-memory, iothreads)");
+					"(known: transport, backend, notification-data, "
+					"vectors, socket, socket-mode, socket-owner, "
+					"socket-group, sealed-memory, in-order, "
+					"iothreads)");
 	refused("[blk d]\nqueues = 1\n\nqueues = 2\n",
 		"t.ini:6: [blk d] queues: set twice, before at t.ini:4");
 	refused("[blk d]\nQueues = 1\n", "t.ini:4: [blk d] unknown key \"Queues\"; did you mean "
@@ -535,6 +537,9 @@ static void test_iothreads(void)
 		"t.ini:4: [iothread io0] unknown key \"queues\" (known: poll-us, cpu, priority)");
 	refused("[iothread io0]\npriority = 100\n",
 		"t.ini:4: [iothread io0] priority: \"100\" is out of range (number 0..99)");
+	refused(SOCKET_ND,
+		"t.ini:6: [rng r] notification-data: belongs to transport = mmio or pci; "
+		"this section has transport = vhost-user");
 	refused("[rng r]\nbackend = iothread\n",
 		"t.ini:3: [rng r] iothreads: required with backend = iothread "
 		"(names of [iothread] sections)");
@@ -679,7 +684,8 @@ static void test_own_section(void)
 	shown = printed(cfg);
 	CU_ASSERT_STRING_EQUAL(shown, "[vm]\nkernel = bzImage\nmemory = 1G\ncpus = 1\n\n"
 				      "[rng r]\ntransport = pci\nbackend = inproc\n"
-				      "vectors = auto\n");
+				      "in-order = off\nvectors = auto\n"
+				      "notification-data = off\n");
 	free(shown);
 	vio_config_destroy(cfg);
 	CU_ASSERT_PTR_NULL(vm.kernel);
