@@ -96,6 +96,13 @@ static bool config_missing(struct drv_bus *bus)
 	return bus->no_config;
 }
 
+uint32_t drv_notify_value(const struct drv_bus *bus, uint16_t queue)
+{
+	if (!bus->notify_data || queue >= DRV_N_IRQS)
+		return queue;
+	return queue | (uint32_t)bus->notify_next[queue] << 16;
+}
+
 void drv_config_read(struct drv_bus *bus, uint32_t off, void *buf, uint32_t len)
 {
 	if (config_missing(bus)) {

@@ -59,8 +59,10 @@ struct drv_bus {
 	uint32_t irq[DRV_N_IRQS]; /* collected, not yet taken */
 	_Atomic uint32_t n_irqs;  /* interrupts that ever arrived: messages, or rises of the line */
 	_Atomic bool line;	  /* the level of the interrupt line, where there is one */
-	struct drv_trace *trace;  /* where accesses are noted; NULL: nowhere */
-	bool no_config;		  /* the configuration space cannot be reached */
+	bool notify_data; /* NOTIFICATION_DATA was negotiated: kicks carry notify_next, which is */
+	uint16_t notify_next[DRV_N_IRQS]; /* by queue: the available index as published last */
+	struct drv_trace *trace;	  /* where accesses are noted; NULL: nowhere */
+	bool no_config;			  /* the configuration space cannot be reached */
 	/* Called instead of accessing a configuration space that cannot be reached; may be NULL,
 	 * and then it reads 0. */
 	void (*on_no_config)(void *arg);
@@ -87,6 +89,9 @@ uint64_t drv_offered(struct drv_bus *bus);
 void drv_accept(struct drv_bus *bus, uint64_t features);
 
 void drv_kick(struct drv_bus *bus, uint16_t queue);
+
+/* For buses: what a notification writes: the queue's index, with NOTIFICATION_DATA more. */
+uint32_t drv_notify_value(const struct drv_bus *bus, uint16_t queue);
 
 void drv_config_read(struct drv_bus *bus, uint32_t off, void *buf, uint32_t len);
 void drv_config_write(struct drv_bus *bus, uint32_t off, const void *buf, uint32_t len);

@@ -106,7 +106,7 @@ static void mmio_set(struct drv_bus *bus, enum drv_reg reg, uint32_t index, uint
 
 static void mmio_kick(struct drv_bus *bus, uint16_t queue)
 {
-	drv_mmio_set(bus, MMIO_QUEUE_NOTIFY, queue);
+	drv_mmio_set(bus, MMIO_QUEUE_NOTIFY, drv_notify_value(bus, queue));
 }
 
 static void mmio_config_read(struct drv_bus *bus, uint32_t off, void *buf, uint32_t len)

@@ -315,7 +315,8 @@ static void pci_kick(struct drv_bus *bus, uint16_t queue)
 
 	common_set(bus, VIRTIO_PCI_COMMON_Q_SELECT, 2, queue);
 	off = common_get(bus, VIRTIO_PCI_COMMON_Q_NOFF, 2) * drv_pci_notify_multiplier(bus);
-	drv_pci_set(bus, VIRTIO_PCI_CAP_NOTIFY_CFG, off, 2, queue);
+	drv_pci_set(bus, VIRTIO_PCI_CAP_NOTIFY_CFG, off, bus->notify_data ? 4 : 2,
+		    drv_notify_value(bus, queue));
 }
 
 static void pci_config_read(struct drv_bus *bus, uint32_t off, void *buf, uint32_t len)

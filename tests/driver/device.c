@@ -13,6 +13,8 @@
  */
 #define LEGACY_FEATURES (DRV_FEATURE(24) | DRV_FEATURE(27))
 
+#define F_NOTIFICATION_DATA 38
+
 /* A device with its own thread that says nothing for this long has lost a request. */
 #define SILENCE_MS 30000
 
@@ -62,6 +64,8 @@ int drv_device_negotiate(struct drv_device *d, uint64_t features)
 	d->features =
 		drv_offered(bus) & (features | DRV_FEATURE(VIRTIO_F_VERSION_1)) & ~LEGACY_FEATURES;
 	drv_accept(bus, d->features);
+	bus->notify_data = drv_device_has(d, F_NOTIFICATION_DATA);
+	memset(bus->notify_next, 0, sizeof(bus->notify_next));
 	if (!(drv_add_status(bus, VIRTIO_CONFIG_S_FEATURES_OK) & VIRTIO_CONFIG_S_FEATURES_OK))
 		return -ENOTSUP;
 	return 0;
@@ -91,6 +95,7 @@ static int init_queue(struct drv_device *d, uint16_t index, const struct drv_dev
 {
 	uint16_t max = (uint16_t)drv_get(d->bus, DRV_QUEUE_MAX, index);
 	uint32_t table_len = cfg->table_len;
+	int r;
 
 	if (!drv_device_has(d, VIRTIO_RING_F_INDIRECT_DESC))
 		table_len = 0;
@@ -98,8 +103,10 @@ static int init_queue(struct drv_device *d, uint16_t index, const struct drv_dev
 		table_len = DEFAULT_TABLE_LEN;
 	if (max == 0)
 		return -ENODEV;
-	return drv_queue_init(&d->queue[index], d->mem, cfg->queue_size ? cfg->queue_size : max,
-			      drv_device_has(d, VIRTIO_RING_F_EVENT_IDX), table_len);
+	r = drv_queue_init(&d->queue[index], d->mem, cfg->queue_size ? cfg->queue_size : max,
+			   drv_device_has(d, VIRTIO_RING_F_EVENT_IDX), table_len);
+	d->queue[index].in_order = drv_device_has(d, VIRTIO_F_IN_ORDER);
+	return r;
 }
 
 int drv_device_make_queues(struct drv_device *d, const struct drv_device_config *cfg)
@@ -150,7 +157,10 @@ int drv_device_start(struct drv_device *d, const struct drv_device_config *cfg)
 void drv_device_submit(struct drv_device *d, uint16_t index)
 {
 	drv_trace(d->bus->trace, "queue %u: available up to %u", index, d->queue[index].avail_idx);
-	if (drv_queue_publish(&d->queue[index]))
+	bool wanted = drv_queue_publish(&d->queue[index]);
+
+	d->bus->notify_next[index] = d->queue[index].published;
+	if (wanted)
 		drv_kick(d->bus, index);
 }
 

@@ -10,6 +10,8 @@
 struct drv_slot {
 	uint16_t next;	 /* free: the next free one. Head in flight: first of its chain's rest */
 	uint16_t n_desc; /* head in flight: descriptors of the chain. 0: not a head in flight */
+	uint16_t order;	 /* not of this descriptor: head of the chain at this place of the ring */
+	uint32_t room; /* head in flight: bytes the device may write, as far as they can be told */
 	void *token;
 };
 
@@ -112,8 +114,10 @@ void drv_queue_clear(struct drv_queue *q)
 		q->slot[i] = (struct drv_slot){.next = (uint16_t)(i + 1)};
 	q->avail_idx = q->published = q->used_idx = 0;
 	q->free = 0;
+	q->free_last = q->size - 1;
 	q->n_free = q->size;
 	q->in_flight = 0;
+	q->batch = 0;
 }
 
 void drv_queue_warp(struct drv_queue *q, uint16_t idx)
@@ -147,6 +151,23 @@ static void fill_table(struct drv_queue *q, uint16_t head, const struct drv_buf 
 			       (uint16_t)(i + 1 < n ? i + 1 : 0));
 }
 
+static uint32_t room_of(const struct drv_buf *buf, uint32_t n)
+{
+	uint64_t room = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		room += buf[i].writable ? buf[i].len : 0;
+	return room < UINT32_MAX ? (uint32_t)room : UINT32_MAX;
+}
+
+static void ring_put(struct drv_queue *q, uint16_t head)
+{
+	uint16_t at = q->avail_idx++ & (q->size - 1);
+
+	store16(&q->avail->ring[at], head);
+	q->slot[at].order = head;
+}
+
 int drv_queue_add(struct drv_queue *q, const struct drv_buf *buf, uint32_t n, uint32_t n_direct,
 		  void *token)
 {
@@ -177,9 +198,9 @@ int drv_queue_add(struct drv_queue *q, const struct drv_buf *buf, uint32_t n, ui
 	q->n_free -= (uint16_t)n_desc;
 	q->slot[head].n_desc = (uint16_t)n_desc;
 	q->slot[head].token = token;
+	q->slot[head].room = room_of(buf, n);
 	q->in_flight++;
-	store16(&q->avail->ring[q->avail_idx & (q->size - 1)], head);
-	q->avail_idx++;
+	ring_put(q, head);
 	return head;
 }
 
@@ -205,36 +226,83 @@ uint16_t drv_queue_ready(const struct drv_queue *q)
 	return (uint16_t)(drv_queue_used_idx(q) - q->used_idx);
 }
 
-/* Gives the descriptors of the chain at `head` back to the free list. */
+/*
+ * Gives the descriptors of the chain at `head` back to the free list: to its front, or in order to
+ * its end, so that descriptors are used in ring order (SPLIT-DRV-009).
+ */
 static void release_chain(struct drv_queue *q, uint16_t head)
 {
 	uint16_t last = head;
 
 	for (uint16_t i = 1; i < q->slot[head].n_desc; i++)
 		last = q->slot[last].next;
-	q->slot[last].next = q->free;
-	q->free = head;
+	if (q->in_order && q->n_free > 0) {
+		q->slot[q->free_last].next = head;
+	} else {
+		q->slot[last].next = q->free;
+		q->free = head;
+	}
+	if (q->in_order || q->n_free == 0)
+		q->free_last = last;
 	q->n_free += q->slot[head].n_desc;
 	q->slot[head].n_desc = 0;
 	q->in_flight--;
 }
 
-int drv_queue_get(struct drv_queue *q, struct drv_used *out)
+/* In order: the head that was made available `i` buffers after the oldest that is in flight. */
+static uint16_t head_at(const struct drv_queue *q, uint16_t i)
 {
-	const struct vring_used_elem *e;
-	uint32_t id;
+	return q->slot[(uint16_t)(q->used_idx + i) & (q->size - 1)].order;
+}
 
-	if (drv_queue_ready(q) == 0)
-		return 0;
-	e = &q->used->ring[q->used_idx & (q->size - 1)];
-	id = le32toh(e->id);
-	if (drv_queue_ready(q) > q->size || id >= q->size || q->slot[id].n_desc == 0)
+/* How many buffers are used with an entry that names `head`. 0: that entry cannot be. */
+static uint16_t batch_of(const struct drv_queue *q, uint16_t head)
+{
+	for (uint16_t i = 0; i < drv_queue_ready(q); i++) {
+		if (q->slot[head_at(q, i)].n_desc == 0)
+			return 0;
+		if (head_at(q, i) == head)
+			return i + 1;
+	}
+	return 0;
+}
+
+static int take(struct drv_queue *q, uint16_t head, uint32_t len, struct drv_used *out)
+{
+	if (q->slot[head].n_desc == 0)
 		return -EPROTO;
-	*out = (struct drv_used){
-		.head = (uint16_t)id, .len = le32toh(e->len), .token = q->slot[id].token};
-	release_chain(q, (uint16_t)id);
+	*out = (struct drv_used){.head = head, .len = len, .token = q->slot[head].token};
+	release_chain(q, head);
 	q->used_idx++;
 	return 1;
+}
+
+static int take_in_order(struct drv_queue *q, struct drv_used *out)
+{
+	uint16_t head = head_at(q, 0);
+
+	q->batch--;
+	return take(q, head, q->batch ? q->slot[head].room : q->batch_len, out);
+}
+
+int drv_queue_get(struct drv_queue *q, struct drv_used *out)
+{
+	const struct vring_used_elem *e = &q->used->ring[q->used_idx & (q->size - 1)];
+	uint32_t id;
+
+	if (q->batch > 0)
+		return take_in_order(q, out);
+	if (drv_queue_ready(q) == 0)
+		return 0;
+	id = le32toh(e->id);
+	if (drv_queue_ready(q) > q->size || id >= q->size)
+		return -EPROTO;
+	if (!q->in_order)
+		return take(q, (uint16_t)id, le32toh(e->len), out);
+	q->batch = batch_of(q, (uint16_t)id);
+	q->batch_len = le32toh(e->len);
+	q->n_skipped += q->batch > 0 ? q->batch - 1u : 0;
+	return q->batch > 0 ? take_in_order(q, out) : -EPROTO;
 }
 
 bool drv_queue_irq_on(struct drv_queue *q)
@@ -272,8 +340,7 @@ void drv_queue_set_used_event(struct drv_queue *q, uint16_t event)
 
 void drv_queue_offer_raw(struct drv_queue *q, uint16_t head)
 {
-	store16(&q->avail->ring[q->avail_idx & (q->size - 1)], head);
-	q->avail_idx++;
+	ring_put(q, head);
 	drv_queue_set_avail_idx(q, q->avail_idx);
 	q->published = q->avail_idx;
 }

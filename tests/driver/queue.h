@@ -28,6 +28,7 @@ struct drv_buf {
 struct drv_queue {
 	uint16_t size;
 	bool event_idx;
+	bool in_order;	    /* IN_ORDER negotiated; set after init, before anything is added */
 	uint32_t table_len; /* entries of each head's indirect table; 0: no tables */
 
 	uint64_t desc_gpa;
@@ -44,6 +45,10 @@ struct drv_queue {
 	uint16_t used_idx;  /* next used entry to look at */
 	uint16_t n_free;    /* free descriptors */
 	uint16_t free;	    /* the first of them */
+	uint16_t free_last; /* the last, if there is any */
+	uint16_t batch;	    /* in order: this many more buffers were used with the last entry, */
+	uint32_t batch_len; /* ... and this is the length of the last of them */
+	uint32_t n_skipped; /* buffers that had no used entry of their own, ever */
 	uint16_t in_flight; /* chains added and not taken back */
 	struct drv_slot *slot;
 };
@@ -88,7 +93,9 @@ struct drv_used {
 
 /*
  * Takes the next used buffer back. Returns 1, 0 (none), or -EPROTO when the device returned
- * something that is not in flight.
+ * something that is not in flight, or, in order, not the oldest that is in flight, nor one that
+ * closes a batch of as many as the used index says. Of a buffer that was skipped in a batch `len`
+ * is all that could have been written ("In-order use of descriptors").
  */
 int drv_queue_get(struct drv_queue *q, struct drv_used *out);
 

@@ -150,6 +150,10 @@ static void arena_start(struct arena *a)
 		cfg.features &= ~DRV_FEATURE(VIRTIO_RING_F_EVENT_IDX);
 	if (draw(a, 4) == 0)
 		cfg.features &= ~DRV_FEATURE(VIRTIO_RING_F_INDIRECT_DESC);
+	if (draw(a, 2) == 0)
+		cfg.features &= ~DRV_FEATURE(VIRTIO_F_IN_ORDER);
+	if (draw(a, 2) == 0)
+		cfg.features &= ~DRV_FEATURE(VIO_F_NOTIFICATION_DATA);
 	cfg.queue_size = (uint16_t)(16u << draw(a, 3));
 	MUST(drv_device_start(&a->drv, &cfg));
 	MUST(drv_blk_init(&a->blk, &a->drv, 1 << 20));
@@ -180,6 +184,7 @@ static bool arena_init(struct arena *a, enum where where, enum drv_bus_kind kind
 	cfg.storage = drv_chaos_storage(a->chaos);
 	env = a->rig.env;
 	env.backend = a->backend;
+	env.opt_in = VIO_OPT_IN_FEATURES;
 	MUST(vio_blk_create(&env, &cfg, &a->dev));
 	MUST(drv_rig_connect(&a->rig, a->dev, kind, &a->bus, &a->drv));
 	arena_start(a);
@@ -311,8 +316,10 @@ static void finish(struct arena *a, unsigned i)
 /* Takes back what was used. */
 static void poll_used(struct arena *a)
 {
-	for (uint16_t q = 0; q < a->drv.n_queues; q++)
-		CHECK(a, drv_blk_poll(&a->blk, q) >= 0);
+	for (uint16_t q = 0; q < a->drv.n_queues; q++) {
+		CHECK(a, drv_blk_poll(&a->blk, q) >= 0); /* in order: FEAT-DEV-005 */
+		CHECK(a, a->drv.queue[q].n_skipped == 0);
+	}
 	for (unsigned i = 0; i <= SLOTS; i++)
 		if (a->slot[i].busy && a->slot[i].req.done)
 			finish(a, i);
