@@ -21,6 +21,7 @@ struct vio_device_queue {
 	size_t inflight_len;
 	bool running; /* the back-end has it; touched by the busy thread only */
 	bool begun;   /* the ring is started; loop thread only */
+	bool fresh;   /* enabled and never begun since; set while the queue does not run */
 };
 
 /*

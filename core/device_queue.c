@@ -335,6 +335,7 @@ static bool queue_freeze(struct vio_device *dev, struct vio_device_queue *dq)
 		return false;
 	}
 	dq->frozen = cfg;
+	dq->fresh = true;
 	dq->regs.enabled = true;
 	return true;
 }
@@ -532,6 +533,7 @@ int vio_device_queue_begin(struct vio_device *dev, uint16_t index, struct vio_lo
 
 	if (r < 0)
 		return r;
+	dq->q.fresh = dq->fresh;
 	if (dev->ops->queue_start) {
 		r = dev->ops->queue_start(dev, &dq->q, loop);
 		if (r < 0) {
@@ -540,6 +542,7 @@ int vio_device_queue_begin(struct vio_device *dev, uint16_t index, struct vio_lo
 		}
 	}
 	dq->begun = true;
+	dq->fresh = false;
 	/* The last owner may have died after publishing and before the interrupt for that. */
 	if (dq->frozen.inflight)
 		queue_interrupt(dev, &dq->q);

@@ -155,6 +155,7 @@ struct vio_queue {
 
 	/* for the owner: device and back-end; kept over start and stop, `index` is the first */
 	uint16_t index;
+	bool fresh; /* this start is the first since the driver enabled it; set by the device */
 	void *device_data;
 	void *backend_data;
 	struct vio_queue_stats stats;

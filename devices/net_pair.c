@@ -216,13 +216,16 @@ static void pair_close(struct net_pair *p)
 	p->loop = NULL;
 }
 
-/* NET-DEV-139, NET-DEV-140: a queue that begins anew has what was set for all of its kind. */
+/*
+ * NET-DEV-139, NET-DEV-140: a queue that begins anew has what was set for all of its kind. One that
+ * goes on where a front-end stopped it is enabled again, too, but with an index.
+ */
 static void coal_begin(struct net *net, struct vio_queue *q)
 {
 	struct net_coal *c = &net->want.coal[q->index];
 	const struct net_coal *all = &net->coal_all[q->index & 1];
 
-	if (q->next_avail != 0 ||
+	if (!q->fresh || q->next_avail != 0 ||
 	    (c->max_packets == all->max_packets && c->max_usecs == all->max_usecs))
 		return;
 	*c = *all;

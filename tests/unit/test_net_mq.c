@@ -354,6 +354,11 @@ static void test_coalesce_by_queue(void) /* NET-IMP-014, NET-DEV-135 .. NET-DEV-
 	CU_ASSERT(got[0] == 5 && got[1] == 6);
 	CU_ASSERT_EQUAL(coal_vq_get(&c, 1, got), OK);
 	CU_ASSERT_EQUAL(got[0] | got[1], 0);
+	/* A pause is not a new beginning, not even of a queue whose index is 0. */
+	MUST(vio_device_pause(c.dev));
+	MUST(vio_device_resume(c.dev));
+	CU_ASSERT_EQUAL(coal_vq_get(&c, 0, got), OK);
+	CU_ASSERT(got[0] == 7 && got[1] == 8);
 	CU_ASSERT_EQUAL(coal_vq_set(&c, 4, 1, 1), ERR); /* the control queue */
 	CU_ASSERT_EQUAL(coal_vq_set(&c, 5, 1, 1), ERR);
 	CU_ASSERT_EQUAL(coal_vq_set(&c, 0xffff, 1, 1), ERR);
