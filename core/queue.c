@@ -778,3 +778,9 @@ bool vio_queue_wants(const struct vio_queue *q, uint16_t since)
 {
 	return queue_wants(q, since);
 }
+
+/* At index 0 again, after 65536 chains: the last used element tells. Its length is never 0. */
+bool vio_queue_goes_on(const struct vio_queue *q)
+{
+	return q->next_avail != 0 || q->n_resubmit != 0 || q->used->ring[q->mask].len != 0;
+}

@@ -242,6 +242,12 @@ VIO_EXPORT void vio_queue_show(struct vio_queue *q);
 VIO_EXPORT bool vio_queue_wants(const struct vio_queue *q, uint16_t since);
 
 /*
+ * True when a queue that was just started is in the middle of a ring that was served before: chains
+ * were used in it. Memory of an earlier ring that its driver did not clear counts as well.
+ */
+VIO_EXPORT bool vio_queue_goes_on(const struct vio_queue *q);
+
+/*
  * Makes all pushed chains visible. Returns true when the driver wants an interrupt for them
  * (event index or VRING_AVAIL_F_NO_INTERRUPT). Cheap when nothing was pushed.
  */

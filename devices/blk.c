@@ -31,9 +31,11 @@
 struct blk {
 	struct vio_device base;
 	struct vio_storage *storage;
-	struct virtio_blk_config conf; /* little-endian; under the device's mutex */
-	_Atomic uint64_t capacity;     /* in sectors */
-	_Atomic bool writeback;	       /* completed writes may still be volatile */
+	struct virtio_blk_config conf;		     /* little-endian; under the device's mutex */
+	_Atomic uint64_t capacity;		     /* in sectors */
+	_Atomic bool writeback;			     /* completed writes may still be volatile */
+	_Atomic bool cache_chosen;		     /* by the driver, since it negotiated */
+	_Atomic bool started[VIO_DEVICE_MAX_QUEUES]; /* queues that were, since then */
 	bool readonly;
 	bool starts_writethrough;
 	char id[VIRTIO_BLK_ID_BYTES]; /* NUL-padded */
@@ -328,6 +330,23 @@ static bool blk_queue_run(struct vio_device *dev, struct vio_queue *q)
 	return left == 0;
 }
 
+/*
+ * Rings that go on although nothing of this driver started here: another server or another session
+ * served them, and a front-end tells of rings and features only, not of what the driver wrote into
+ * the configuration. A driver that chose write-through does not flush; so that is what it gets.
+ */
+static void blk_take_over(struct blk *blk, const struct vio_queue *q)
+{
+	const uint8_t writethrough = 0;
+
+	if (atomic_exchange(&blk->started[q->index], true) || blk->cache_chosen ||
+	    !vio_device_has(&blk->base, VIRTIO_BLK_F_CONFIG_WCE) || !vio_queue_goes_on(q))
+		return;
+	blk->writeback = false;
+	vio_device_config_update(&blk->base, offsetof(struct virtio_blk_config, wce), &writethrough,
+				 sizeof(writethrough));
+}
+
 static int blk_queue_start(struct vio_device *dev, struct vio_queue *q, struct vio_loop *loop)
 {
 	struct blk_queue *bq = calloc(1, sizeof(*bq));
@@ -343,6 +362,7 @@ static int blk_queue_start(struct vio_device *dev, struct vio_queue *q, struct v
 		return r;
 	}
 	vio_channel_memory(bq->ch, dev->mem);
+	blk_take_over(bq->blk, q);
 	q->device_data = bq;
 	return 0;
 }
@@ -374,6 +394,9 @@ static void blk_negotiated(struct vio_device *dev)
 	blk->writeback =
 		(flush || VIO_DEFECT("blk-writeback-without-flush")) && !blk->starts_writethrough;
 	blk->conf.wce = blk->writeback;
+	blk->cache_chosen = false;
+	for (uint16_t i = 0; i < dev->n_queues; i++)
+		blk->started[i] = false;
 }
 
 static void blk_config_write(struct vio_device *dev, uint32_t off, const void *buf, uint32_t len)
@@ -387,6 +410,7 @@ static void blk_config_write(struct vio_device *dev, uint32_t off, const void *b
 		return;
 	blk->conf.wce = ((const uint8_t *)buf)[wce - off] != 0;
 	blk->writeback = blk->conf.wce;
+	blk->cache_chosen = true;
 }
 
 static uint64_t bit(unsigned feature)

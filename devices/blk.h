@@ -29,7 +29,14 @@ struct vio_blk_config {
 };
 
 /*
- * Makes a disk. Returns 0, -EINVAL (a value out of range), -ENOMEM, or the storage's -errno. Any
+ * Makes a disk.
+ *
+ * A driver may choose between write-back and write-through (CONFIG_WCE). A vhost-user front-end
+ * does not repeat that choice when it goes on with its rings after the server died or the
+ * connection was closed. Where rings go on like that, the disk is write-through until the driver
+ * writes the field, and says so in it; a driver that begins anew finds what `writethrough` says.
+ *
+ * Returns 0, -EINVAL (a value out of range), -ENOMEM, or the storage's -errno. Any
  * thread. Destroy with vio_device_destroy().
  */
 VIO_EXPORT int vio_blk_create(const struct vio_device_env *env, const struct vio_blk_config *cfg,

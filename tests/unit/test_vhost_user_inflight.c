@@ -338,6 +338,103 @@ static void test_reconnect(void)
 	fix_close(&f);
 }
 
+/* ---- the driver's cache mode, which nobody hands over ------------------------------------------
+ */
+
+#define WCE_AT offsetof(struct virtio_blk_config, wce)
+
+static int begin_wce(struct fe *fe)
+{
+	return fe_begin(fe, F_BASIC | F_PROTOCOL | BIT64(VIRTIO_BLK_F_CONFIG_WCE), P_ALL);
+}
+
+static int choose(struct fe *fe, uint8_t wce)
+{
+	struct vio_vhost_msg m = fe_msg(VIO_VHOST_SET_CONFIG, VIO_VHOST_CONFIG_HDR + 1);
+
+	m.u.config.offset = WCE_AT;
+	m.u.config.size = 1;
+	m.u.config.data[0] = wce;
+	return fe_plain(fe, &m);
+}
+
+static uint8_t writeback(struct fe *fe)
+{
+	uint8_t wce = 2;
+
+	vio_device_config_read(fe->f->dev, WCE_AT, &wce, 1);
+	return wce;
+}
+
+/* Ring 0 stops, and goes on in another session. */
+static void next_session(struct fe *fe)
+{
+	uint16_t base = drv_queue_used_idx(&fe->q[0]);
+
+	reconnect(fe);
+	CU_ASSERT_EQUAL(begin_wce(fe), 0);
+	CU_ASSERT_EQUAL(ring(fe, 1, 0), 0); /* one that was never used says nothing */
+	CU_ASSERT_EQUAL(writeback(fe), 1);
+	CU_ASSERT_EQUAL(ring(fe, 0, base), 0);
+}
+
+static void test_cache_mode(void)
+{
+	struct fix f;
+	struct fe fe;
+
+	fix_open(&f, false);
+	fe_open(&fe, &f);
+	CU_ASSERT_EQUAL(begin_wce(&fe), 0);
+	CU_ASSERT_EQUAL(ring(&fe, 0, 0), 0);
+	CU_ASSERT_TRUE(fe_works(&fe, 0, 1));
+	/* the same session: nothing is lost when the front-end stops the ring */
+	CU_ASSERT_EQUAL(fe_get_base(&fe, 0), 2);
+	CU_ASSERT_EQUAL(ring(&fe, 0, 2), 0);
+	CU_ASSERT_EQUAL(writeback(&fe), 1);
+	CU_ASSERT_EQUAL(choose(&fe, 0), 0);
+	next_session(&fe);
+	CU_ASSERT_EQUAL(writeback(&fe), 0);
+	CU_ASSERT_TRUE(fe_config_changes(&fe) > 0);
+	CU_ASSERT_TRUE(fe_works(&fe, 0, 2));
+	CU_ASSERT_EQUAL(choose(&fe, 1), 0);
+	CU_ASSERT_EQUAL(fe_get_base(&fe, 0), 4);
+	CU_ASSERT_EQUAL(ring(&fe, 0, 4), 0);
+	CU_ASSERT_EQUAL(writeback(&fe), 1);
+	/* a driver that begins anew */
+	CU_ASSERT_EQUAL(fe_empty(&fe, VIO_VHOST_RESET_DEVICE), 0);
+	drv_queue_clear(&fe.q[0]);
+	CU_ASSERT_EQUAL(ring(&fe, 0, 0), 0);
+	CU_ASSERT_TRUE(fe_works(&fe, 0, 3));
+	CU_ASSERT_EQUAL(writeback(&fe), 1);
+	fe_close(&fe);
+	fix_close(&f);
+}
+
+/* Chosen before the rings run; the index back at 0; no choice at all. */
+static void test_cache_mode_odd(void)
+{
+	struct fix f;
+	struct fe fe;
+
+	fix_open(&f, false);
+	fe_open(&fe, &f);
+	CU_ASSERT_EQUAL(begin_wce(&fe), 0);
+	CU_ASSERT_EQUAL(choose(&fe, 1), 0);
+	CU_ASSERT_EQUAL(ring(&fe, 0, 5), 0);
+	CU_ASSERT_EQUAL(writeback(&fe), 1);
+	drv_queue_clear(&fe.q[0]);
+	fe.q[0].used->ring[RING_SIZE - 1].len = 1; /* the last of 65536 */
+	next_session(&fe);
+	CU_ASSERT_EQUAL(writeback(&fe), 0);
+	reconnect(&fe);
+	CU_ASSERT_EQUAL(begin(&fe), 0);
+	CU_ASSERT_EQUAL(ring(&fe, 0, 0), 0);
+	CU_ASSERT_EQUAL(writeback(&fe), 1);
+	fe_close(&fe);
+	fix_close(&f);
+}
+
 /* ---- resets ------------------------------------------------------------------------------------
  */
 
@@ -702,6 +799,8 @@ static CU_TestInfo tests[] = {
 	{"taking over from a dead server", test_takes_over},
 	{"taking over an interrupt that is missing", test_takes_over_interrupt},
 	{"reconnecting", test_reconnect},
+	{"the cache mode", test_cache_mode},
+	{"the cache mode, odd cases", test_cache_mode_odd},
 	{"a reset voids what is in flight, a disconnect does not", test_resets},
 	{"stop and start", test_stop_and_start},
 	{"refused: counts", test_refuses_counts},
