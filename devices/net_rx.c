@@ -168,8 +168,14 @@ static bool rx_accept(struct net_pair *p, const struct vio_frame_hdr *hdr, uint3
 		return false;
 	}
 	*complete = r > 0;
-	if (out->h.gso_type != VIRTIO_NET_HDR_GSO_NONE)
+	if (out->h.gso_type != VIRTIO_NET_HDR_GSO_NONE && !VIO_DEFECT("net-hdr-len-believed"))
 		net_rx_complete_gso(&out->h, iov, n, len, s->offloads);
+	if (out->h.gso_type != VIRTIO_NET_HDR_GSO_NONE && VIO_DEFECT("net-segments-no-checksum"))
+		out->h.flags = 0;
+	if (VIO_DEFECT("net-segments-no-size"))
+		out->h.gso_size = 0;
+	if (VIO_DEFECT("net-segments-no-ecn"))
+		out->h.gso_type &= ~VIRTIO_NET_HDR_GSO_ECN;
 	if (VIO_UNLIKELY(s->hashing)) {
 		struct net_hash_result hash = net_hash_frame(&s->hash, head, head_len);
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <viodm/defect.h>
 #include <viodm/loop.h>
 #include <viodm/ports.h>
 
@@ -96,17 +97,17 @@ static void loop_divert(struct loop_queue *lq, const struct vio_frame *frames, u
 	struct loop_queue *other;
 
 	pthread_mutex_lock(&lp->lock);
-	other = other_queue(lp, lq->base.index);
+	other = VIO_DEFECT("net-reset-queue-drops") ? NULL : other_queue(lp, lq->base.index);
 	for (unsigned i = 0; other && i < n; i++)
 		loop_mail_post(&other->mail, &frames[i]);
 	pthread_mutex_unlock(&lp->lock);
 }
 
-static unsigned loop_pass(struct loop_queue *lq, const struct vio_frame *frames, unsigned n)
+static inline unsigned loop_pass(struct loop_queue *lq, const struct vio_frame *frames, unsigned n)
 {
 	unsigned taken = 0;
 
-	if (VIO_UNLIKELY(!lq->selected)) {
+	if (VIO_UNLIKELY(!lq->selected) && !VIO_DEFECT("net-reset-queue-waits")) {
 		loop_divert(lq, frames, n);
 		return n;
 	}
@@ -182,6 +183,20 @@ static unsigned loop_whole(const struct loop_queue *lq, const struct vio_frame *
 	return i;
 }
 
+/* Is there none to be segmented? The common case, asked of whole batches. */
+static inline bool loop_plain(const struct vio_frame *frames, unsigned n)
+{
+	unsigned i = 0;
+	uint8_t types = 0;
+
+	for (; i + 4 <= n; i += 4)
+		types |= frames[i].hdr.gso_type | frames[i + 1].hdr.gso_type |
+			 frames[i + 2].hdr.gso_type | frames[i + 3].hdr.gso_type;
+	for (; i < n; i++)
+		types |= frames[i].hdr.gso_type;
+	return types == VIRTIO_NET_HDR_GSO_NONE;
+}
+
 static bool loop_cutting(const struct loop_queue *lq)
 {
 	return lq->cut.more || lq->n_passed < lq->n_ready;
@@ -230,9 +245,9 @@ static void on_go(struct vio_defer *defer)
 	}
 }
 
-static unsigned loop_send(struct vio_port_queue *pq, const struct vio_frame *frames, unsigned n)
+/* Frames of which some may have to be cut, behind what is left of one that was. */
+static unsigned loop_mixed(struct loop_queue *lq, const struct vio_frame *frames, unsigned n)
 {
-	struct loop_queue *lq = to_queue(pq);
 	unsigned done = 0;
 
 	while (loop_segments(lq) && done < n) {
@@ -245,6 +260,18 @@ static unsigned loop_send(struct vio_port_queue *pq, const struct vio_frame *fra
 		segments_begin(&lq->cut, &frames[done]); /* or it is dropped */
 		done++;
 	}
+	return done;
+}
+
+static unsigned loop_send(struct vio_port_queue *pq, const struct vio_frame *frames, unsigned n)
+{
+	struct loop_queue *lq = to_queue(pq);
+	unsigned done;
+
+	if (VIO_LIKELY(!loop_cutting(lq) && loop_plain(frames, n)))
+		done = loop_pass(lq, frames, n);
+	else
+		done = loop_mixed(lq, frames, n);
 	loop_flush(lq);
 	if (VIO_UNLIKELY(done < n || loop_cutting(lq))) {
 		lq->blocked = done < n;

@@ -48,7 +48,6 @@ void loop_mail_post(struct loop_mail *m, const struct vio_frame *f)
 {
 	const struct mail_head head = {.hdr = f->hdr, .len = f->len};
 	uint8_t *dst = m->posted + m->n_posted;
-	uint64_t one = 1;
 
 	if (sizeof(head) + f->len > MAIL_BYTES - m->n_posted)
 		return;
@@ -59,19 +58,16 @@ void loop_mail_post(struct loop_mail *m, const struct vio_frame *f)
 			memcpy(dst, f->iov[i].iov_base, f->iov[i].iov_len);
 		dst += f->iov[i].iov_len;
 	}
-	/* Full, the counter has woken the receiver already. */
-	if (m->n_posted == 0 && write(m->wake.fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
-		return;
+	if (m->n_posted == 0)
+		vio_event_signal(m->wake.fd);
 	m->n_posted += sizeof(head) + f->len;
 }
 
 void loop_mail_collect(struct loop_mail *m)
 {
 	uint8_t *free_again = m->taken;
-	uint64_t count;
-	ssize_t n = read(m->wake.fd, &count, sizeof(count));
 
-	(void)n; /* nothing there: looking once too often is harmless */
+	vio_event_take(m->wake.fd);
 	m->taken = m->posted;
 	m->n_taken = m->n_posted;
 	m->posted = free_again;
