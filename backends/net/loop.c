@@ -103,11 +103,16 @@ static void loop_divert(struct loop_queue *lq, const struct vio_frame *frames, u
 	pthread_mutex_unlock(&lp->lock);
 }
 
+static inline bool loop_diverts(const struct loop_queue *lq)
+{
+	return !lq->selected && !VIO_DEFECT("net-reset-queue-waits");
+}
+
 static inline unsigned loop_pass(struct loop_queue *lq, const struct vio_frame *frames, unsigned n)
 {
 	unsigned taken = 0;
 
-	if (VIO_UNLIKELY(!lq->selected) && !VIO_DEFECT("net-reset-queue-waits")) {
+	if (VIO_UNLIKELY(loop_diverts(lq))) {
 		loop_divert(lq, frames, n);
 		return n;
 	}
@@ -225,7 +230,7 @@ static bool loop_segments(struct loop_queue *lq)
 /* Something waits, and can go on. */
 static void loop_update(struct loop_queue *lq)
 {
-	if ((lq->room || !lq->selected) && (lq->blocked || loop_cutting(lq)))
+	if ((lq->room || loop_diverts(lq)) && (lq->blocked || loop_cutting(lq)))
 		vio_loop_defer(lq->loop, &lq->defer);
 	else
 		vio_loop_cancel(lq->loop, &lq->defer);

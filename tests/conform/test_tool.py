@@ -85,6 +85,24 @@ def test_formats(target):
     check(passed and not wrong, "json: statements agree with checks", wrong)
 
 
+def test_exercised(directory, target):
+    """A run that looks at little, and one that looks at nothing more."""
+    script = pathlib.Path(__file__).resolve().parent / "exercised.py"
+    files = [directory / name for name in ("status.json", "skipped.json")]
+    for file, only in zip(files, ("status-*", "blk-*")):
+        file.write_text(run("--format", "json", "--only", only, target).stdout)
+    table = []
+    for args in (files[:1], files[1:], files):
+        r = subprocess.run([script, *args], capture_output=True, text=True)
+        table.append(dict((line.split()[0], line.split()[1:]) for line in r.stdout.split("\n\n")[0].splitlines()[1:]))
+    one, other, both = table
+    check(one["basic"][2] != "0" and one["blk"][2] == "0", "exercised: what was looked at", one)
+    check(other["all"][2] == "0", "exercised: what is skipped is not", other)
+    check(both == one, "exercised: reports together", both)
+    for file in files:
+        file.unlink()
+
+
 def test_repeat(target):
     r = run("--repeat", "3", "--seed", "5", "--only", "status-*", "--format", "tap", target)
     check(r.returncode == 0 and r.stdout.count("TAP version 13") == 3, "--repeat", r.stdout)
@@ -184,6 +202,7 @@ def main():
         test_what_there_is()
         test_wrong_commands(inproc)
         test_formats(inproc)
+        test_exercised(directory, inproc)
         test_repeat(inproc)
         test_interrupt(directory, inproc)
         test_interrupt(directory, served)
