@@ -52,16 +52,7 @@ static const struct vio_opt blk_opts[] = {
 	 .min = 1,
 	 .max = VIO_DEVICE_MAX_QUEUES,
 	 .help = "request virtqueues"},
-	{.name = "queue-size",
-	 .type = VIO_OPT_UINT,
-	 .offset = offsetof(struct blk_opts, queue_size),
-	 .def = "auto",
-	 .min = 2,
-	 .max = 1024,
-	 .pow2 = true,
-	 .word = "auto",
-	 .help = "largest number of descriptors in a virtqueue; auto: 256, with transport = "
-		 "vhost-user 1024"},
+	LEAF_QUEUE_SIZE(blk_opts),
 	{.name = "seg-max",
 	 .type = VIO_OPT_UINT,
 	 .offset = offsetof(struct blk_opts, seg_max),
@@ -85,25 +76,14 @@ static const struct vio_opt blk_opts[] = {
 	 .help = "offer cylinders, heads and sectors made up from the size"},
 };
 
-/*
- * A vhost-user front-end chooses the queue size without asking, and cannot be told the largest one:
- * the queues take any it may come with, and requests fit the shortest usual ones, of 128.
- */
-#define FRONT_END_QUEUE_SIZE 1024
-#define FRONT_END_SEG_MAX    126
-
-static bool has_front_end(const struct part *parts)
-{
-	return parts[LEAF_TRANSPORT].leaf->transport.id == VIO_CONFIG_VHOST_USER;
-}
+/* Whatever queue size a front-end comes with, requests fit the shortest usual ones, of 128. */
+#define FRONT_END_SEG_MAX 126
 
 static unsigned queue_size(const struct part *parts)
 {
 	const struct blk_opts *o = parts[LEAF_MODEL].opts;
 
-	if (o->queue_size)
-		return o->queue_size;
-	return has_front_end(parts) ? FRONT_END_QUEUE_SIZE : 256;
+	return leaf_queue_size(parts, o->queue_size);
 }
 
 /* The most that an indirect table of the queue's size holds beside header and status. */
@@ -121,7 +101,7 @@ static unsigned seg_max(const struct part *parts)
 
 	if (o->seg_max)
 		return o->seg_max;
-	return has_front_end(parts) && most > FRONT_END_SEG_MAX ? FRONT_END_SEG_MAX : most;
+	return leaf_has_front_end(parts) && most > FRONT_END_SEG_MAX ? FRONT_END_SEG_MAX : most;
 }
 
 static int blk_check(const struct part *parts, struct fault *fault)

@@ -37,16 +37,7 @@ static const struct vio_opt net_opts[] = {
 	 .min = 1,
 	 .max = VIO_NET_MAX_PAIRS,
 	 .help = "pairs of a receive and a transmit virtqueue"},
-	{.name = "queue-size",
-	 .type = VIO_OPT_UINT,
-	 .offset = offsetof(struct net_opts, queue_size),
-	 .def = "auto",
-	 .min = 2,
-	 .max = 1024,
-	 .pow2 = true,
-	 .word = "auto",
-	 .help = "largest number of descriptors in a virtqueue; auto: 256, with transport = "
-		 "vhost-user 1024"},
+	LEAF_QUEUE_SIZE(net_opts),
 	{.name = "mtu",
 	 .type = VIO_OPT_UINT,
 	 .offset = offsetof(struct net_opts, mtu),
@@ -106,18 +97,11 @@ static const uint64_t offload_features =
 	BIT(VIRTIO_NET_F_GUEST_ECN) | BIT(VIRTIO_NET_F_GUEST_UFO) | BIT(GUEST_USO4) |
 	BIT(GUEST_USO6) | BIT(VIRTIO_NET_F_CTRL_GUEST_OFFLOADS);
 
-/* As for disks: a vhost-user front-end chooses the queue size without asking. */
-#define FRONT_END_QUEUE_SIZE 1024
-
 static unsigned queue_size(const struct part *parts)
 {
 	const struct net_opts *o = parts[LEAF_MODEL].opts;
 
-	if (o->queue_size)
-		return o->queue_size;
-	return parts[LEAF_TRANSPORT].leaf->transport.id == VIO_CONFIG_VHOST_USER
-		       ? FRONT_END_QUEUE_SIZE
-		       : 256;
+	return leaf_queue_size(parts, o->queue_size);
 }
 
 static int net_check(const struct part *parts, struct fault *fault)

@@ -264,3 +264,19 @@ const struct leaf leaf_vhost_user = {
 	.opts_size = sizeof(struct vhost_user_opts),
 	.transport = {.id = VIO_CONFIG_VHOST_USER, .describe = vhost_user_describe},
 };
+
+/* ---- for the models ----------------------------------------------------------------------------
+ */
+
+bool leaf_has_front_end(const struct part *parts)
+{
+	return parts[LEAF_TRANSPORT].leaf == &leaf_vhost_user;
+}
+
+/* A front-end chooses without asking, and cannot be told the largest one: any it may come with. */
+unsigned leaf_queue_size(const struct part *parts, unsigned set)
+{
+	if (set)
+		return set;
+	return leaf_has_front_end(parts) ? 1024 : 256;
+}

@@ -3,7 +3,7 @@
 #define TOOLS_LEAVES_H
 
 /*
- * The leaves by name, for builtin.c, which puts them into order.
+ * The leaves by name, for builtin.c, which puts them into order, and what models share.
  */
 
 #include "builtin.h"
@@ -12,6 +12,22 @@
 extern const struct leaf leaf_blk;
 extern const struct leaf leaf_net;
 extern const struct leaf leaf_rng;
+
+/* A model's key "queue-size"; `opts` is its options' struct, with a field of that name. */
+#define LEAF_QUEUE_SIZE(opts)                                                                      \
+	{                                                                                          \
+		.name = "queue-size", .type = VIO_OPT_UINT,                                        \
+		.offset = offsetof(struct opts, queue_size), .def = "auto", .min = 2, .max = 1024, \
+		.pow2 = true, .word = "auto",                                                      \
+		.help = "largest number of descriptors in a virtqueue; auto: 256, with "           \
+			"transport = vhost-user 1024"                                              \
+	}
+
+/* What that key comes to; `set` is 0 for auto. */
+unsigned leaf_queue_size(const struct part *parts, unsigned set);
+
+/* The transport is a socket whose other end chooses queue sizes. */
+bool leaf_has_front_end(const struct part *parts);
 
 /* leaf_transport.c */
 extern const struct leaf leaf_mmio;
