@@ -1,36 +1,7 @@
 #!/usr/bin/env bash
 # The daemon with network cards: load over their sockets, and what viodm ctl says and does.
 # usage: test_serve_net.sh VIODM
-set -u
-viodm=$(realpath "$1")
-tmp=$(mktemp -d)
-daemon=
-failed=0
-
-cleanup() {
-	[ -n "$daemon" ] && kill -KILL "$daemon" 2>/dev/null
-	rm -rf "$tmp"
-}
-trap cleanup EXIT
-cd "$tmp" || exit 1
-
-fail() {
-	echo "FAILED: $*"
-	echo "--- log:"
-	cat log 2>/dev/null
-	failed=1
-}
-
-# expect STATUS PATTERN ARGUMENT...: both streams of the command match the extended regular expression
-expect() {
-	local status=$1 pattern=$2 got
-	shift 2
-	timeout 30 "$viodm" "$@" >got 2>&1
-	got=$?
-	if [ "$got" != "$status" ] || ! grep -qE -- "$pattern" got; then
-		fail "viodm $*: status $got, wanted $status and /$pattern/: $(cat got)"
-	fi
-}
+. "$(dirname "$0")/serve_lib.sh"
 
 ctl() {
 	local status=$1 pattern=$2
@@ -77,13 +48,8 @@ socket      = loop.sock
 transport = vhost-user
 socket    = rng.sock
 END
-"$viodm" serve -c net.ini >out 2>log &
-daemon=$!
-for _ in $(seq 200); do
-	grep -qs '^ready: 4 devices$' out && break
-	sleep 0.05
-done
-grep -qs '^ready: 4 devices$' out || fail "not ready"
+start -c net.ini
+grep -qs '^ready: 4 devices$' out || fail "not ready with all"
 
 # ---- what there is ----------------------------------------------------------------------------
 ctl 0 '^sink +net +waiting +3 inproc +null +- +sink\.sock$' status
@@ -158,7 +124,5 @@ if command -v python3 >/dev/null; then
 	done
 fi
 
-kill -TERM "$daemon"
-wait "$daemon" || fail "exit status $?"
-daemon=
+stop TERM
 exit $failed
