@@ -14,8 +14,7 @@ static void test_init_and_io(void)
 	struct fix f;
 	struct fe fe;
 
-	fix_open(&f, false);
-	fe_open(&fe, &f);
+	pair_open(&f, &fe);
 	CU_ASSERT_EQUAL(fe_get(&fe, VIO_VHOST_GET_FEATURES) & (F_BASIC | F_PROTOCOL),
 			F_BASIC | F_PROTOCOL);
 	CU_ASSERT_EQUAL(fe_get(&fe, VIO_VHOST_GET_PROTOCOL_FEATURES) & p, p);
@@ -39,13 +38,11 @@ static void test_no_enable(void)
 	struct fix f;
 	struct fe fe;
 
-	fix_open(&f, false);
-	fe_open(&fe, &f);
+	pair_open(&f, &fe);
 	CU_ASSERT_EQUAL(fe_begin(&fe, F_BASIC, 0), 0);
 	CU_ASSERT_EQUAL(fe_ring(&fe, 0, 0), 0);
 	CU_ASSERT_TRUE(fe_works(&fe, 0, 3));
-	fe_close(&fe);
-	fix_close(&f);
+	pair_close(&fe);
 }
 
 /* User Mode Linux: bit 30 is there at first and not the second time. */
@@ -54,8 +51,7 @@ static void test_features_twice(void)
 	struct fix f;
 	struct fe fe;
 
-	fix_open(&f, false);
-	fe_open(&fe, &f);
+	pair_open(&f, &fe);
 	CU_ASSERT_EQUAL(fe_begin(&fe, F_BASIC | F_PROTOCOL, P_ALL), 0);
 	CU_ASSERT_EQUAL(fe_ring(&fe, 0, 0), 0);
 	fe_submit(&fe, 0, VIRTIO_BLK_T_IN, 0, fe.buf + 4096);
@@ -63,8 +59,7 @@ static void test_features_twice(void)
 	CU_ASSERT_EQUAL(fe_u64(&fe, VIO_VHOST_SET_FEATURES, F_BASIC), 0);
 	CU_ASSERT_TRUE(fe_used(&fe, 0));
 	CU_ASSERT_TRUE(fe_works(&fe, 0, 4));
-	fe_close(&fe);
-	fix_close(&f);
+	pair_close(&fe);
 }
 
 /* A ring starts when the last thing it needs arrives, whatever that is. */
@@ -73,8 +68,7 @@ static void test_any_order(void)
 	struct fix f;
 	struct fe fe;
 
-	fix_open(&f, false);
-	fe_open(&fe, &f);
+	pair_open(&f, &fe);
 	CU_ASSERT_EQUAL(fe_state(&fe, VIO_VHOST_SET_VRING_ENABLE, 0, 1), 0);
 	CU_ASSERT_EQUAL(fe_u64(&fe, VIO_VHOST_SET_FEATURES, F_BASIC | F_PROTOCOL), 0);
 	CU_ASSERT_EQUAL(fe_ring(&fe, 0, 0), 0);
@@ -90,8 +84,7 @@ static void test_any_order(void)
 	CU_ASSERT_FALSE(fe_used(&fe, 1));
 	CU_ASSERT_EQUAL(fe_state(&fe, VIO_VHOST_SET_VRING_NUM, 1, RING_SIZE), 0);
 	CU_ASSERT_TRUE(fe_used(&fe, 1));
-	fe_close(&fe);
-	fix_close(&f);
+	pair_close(&fe);
 }
 
 static void test_mq(void)
@@ -99,9 +92,7 @@ static void test_mq(void)
 	struct fix f;
 	struct fe fe;
 
-	fix_open(&f, false);
-	fe_open(&fe, &f);
-	CU_ASSERT_EQUAL(fe_start(&fe), 0);
+	pair_start(&f, &fe);
 	for (uint32_t i = 1; i < N_QUEUES; i++) {
 		CU_ASSERT_EQUAL(fe_ring(&fe, i, 0), 0);
 		CU_ASSERT_EQUAL(fe_state(&fe, VIO_VHOST_SET_VRING_ENABLE, i, 1), 0);
@@ -114,8 +105,7 @@ static void test_mq(void)
 	CU_ASSERT_TRUE(fe_works(&fe, 2, 21));
 	fe_submit(&fe, 1, VIRTIO_BLK_T_IN, 0, fe.buf + 4096);
 	CU_ASSERT_FALSE(fe_used(&fe, 1));
-	fe_close(&fe);
-	fix_close(&f);
+	pair_close(&fe);
 }
 
 /* A header in two pieces, a payload byte by byte. */
@@ -126,8 +116,7 @@ static void test_partial_messages(void)
 	struct fe fe;
 	char bytes[20];
 
-	fix_open(&f, false);
-	fe_open(&fe, &f);
+	pair_open(&f, &fe);
 	m.u.u64 = F_BASIC;
 	memcpy(bytes, &m.hdr, 12);
 	memcpy(bytes + 12, &m.u, 8);
@@ -136,8 +125,7 @@ static void test_partial_messages(void)
 		fe_turn(&fe);
 	}
 	CU_ASSERT_NOT_EQUAL(vio_device_status(f.dev) & VIRTIO_CONFIG_S_FEATURES_OK, 0);
-	fe_close(&fe);
-	fix_close(&f);
+	pair_close(&fe);
 }
 
 static void test_reply_ack(void)
@@ -146,8 +134,7 @@ static void test_reply_ack(void)
 	struct fix f;
 	struct fe fe;
 
-	fix_open(&f, false);
-	fe_open(&fe, &f);
+	pair_open(&f, &fe);
 	/* not negotiated: the flag means nothing */
 	m.hdr.request = VIO_VHOST_SET_FEATURES;
 	m.u.u64 = F_BASIC | F_PROTOCOL;
@@ -162,8 +149,7 @@ static void test_reply_ack(void)
 	m.u.table.region[0].size = RAM_BYTES * 2;
 	CU_ASSERT_EQUAL(fe_acked(&fe, &m), 1);
 	CU_ASSERT_EQUAL(fe_answer(&fe, &m), FE_CLOSED);
-	fe_close(&fe);
-	fix_close(&f);
+	pair_close(&fe);
 }
 
 /* ---- stopping and starting again ---------------------------------------------------------------
@@ -198,9 +184,7 @@ static void test_vring_base(void)
 	struct fix f;
 	struct fe fe;
 
-	fix_open(&f, false);
-	fe_open(&fe, &f);
-	CU_ASSERT_EQUAL(fe_start(&fe), 0);
+	pair_start(&f, &fe);
 	CU_ASSERT_TRUE(fe_works(&fe, 0, 1));
 	CU_ASSERT_TRUE(fe_works(&fe, 0, 2));
 	CU_ASSERT_EQUAL(fe_get_base(&fe, 0), 4);
@@ -218,8 +202,7 @@ static void test_vring_base(void)
 	CU_ASSERT_EQUAL(fe_ring(&fe, 0, 7), 0);
 	CU_ASSERT_EQUAL(fe_state(&fe, VIO_VHOST_SET_VRING_ENABLE, 0, 1), 0);
 	CU_ASSERT_TRUE(fe_works(&fe, 0, 4));
-	fe_close(&fe);
-	fix_close(&f);
+	pair_close(&fe);
 }
 
 static void test_reset_device(void)
@@ -227,9 +210,7 @@ static void test_reset_device(void)
 	struct fix f;
 	struct fe fe;
 
-	fix_open(&f, false);
-	fe_open(&fe, &f);
-	CU_ASSERT_EQUAL(fe_start(&fe), 0);
+	pair_start(&f, &fe);
 	CU_ASSERT_TRUE(fe_works(&fe, 0, 1));
 	CU_ASSERT_EQUAL(fe_empty(&fe, VIO_VHOST_RESET_DEVICE), 0);
 	CU_ASSERT_EQUAL(vio_device_status(f.dev), 0);
@@ -240,8 +221,7 @@ static void test_reset_device(void)
 	CU_ASSERT_EQUAL(fe_state(&fe, VIO_VHOST_SET_VRING_ENABLE, 0, 1), 0);
 	CU_ASSERT_TRUE(fe_used(&fe, 0));
 	CU_ASSERT_TRUE(fe_works(&fe, 0, 2));
-	fe_close(&fe);
-	fix_close(&f);
+	pair_close(&fe);
 }
 
 /* The embedder resets the device under the front-end, which can set it up again. */
@@ -250,9 +230,7 @@ static void test_embedder_resets(void)
 	struct fix f;
 	struct fe fe;
 
-	fix_open(&f, false);
-	fe_open(&fe, &f);
-	CU_ASSERT_EQUAL(fe_start(&fe), 0);
+	pair_start(&f, &fe);
 	CU_ASSERT_TRUE(fe_works(&fe, 0, 1));
 	vio_device_reset(f.dev);
 	fe_turn(&fe);
@@ -261,8 +239,7 @@ static void test_embedder_resets(void)
 	CU_ASSERT_EQUAL(fe_ring(&fe, 0, 0), 0);
 	CU_ASSERT_EQUAL(fe_state(&fe, VIO_VHOST_SET_VRING_ENABLE, 0, 1), 0);
 	CU_ASSERT_TRUE(fe_works(&fe, 0, 2));
-	fe_close(&fe);
-	fix_close(&f);
+	pair_close(&fe);
 }
 
 /* A thread of the embedder's, which is not the one that serves the socket. */
@@ -308,8 +285,7 @@ static void pauses_meet_stops(bool queue_thread)
 		fe_turn(&fe);
 	pthread_join(m.thread, NULL);
 	CU_ASSERT_EQUAL(f.warnings, 0);
-	fe_close(&fe);
-	fix_close(&f);
+	pair_close(&fe);
 }
 
 static void test_pauses_meet_stops(void)
@@ -324,9 +300,7 @@ static void test_other_features(void)
 	struct fix f;
 	struct fe fe;
 
-	fix_open(&f, false);
-	fe_open(&fe, &f);
-	CU_ASSERT_EQUAL(fe_start(&fe), 0);
+	pair_start(&f, &fe);
 	CU_ASSERT_TRUE(fe_works(&fe, 0, 1));
 	CU_ASSERT_EQUAL(fe_get_base(&fe, 0), 2);
 	CU_ASSERT_EQUAL(fe_u64(&fe, VIO_VHOST_SET_FEATURES, BIT64(VIRTIO_F_VERSION_1)), 0);
@@ -334,8 +308,7 @@ static void test_other_features(void)
 	CU_ASSERT_EQUAL(fe_fd(&fe, VIO_VHOST_SET_VRING_KICK, 0, fe.kick[0]), 0);
 	CU_ASSERT_TRUE(fe_works(&fe, 0, 2));
 	CU_ASSERT_EQUAL(fe_u64(&fe, VIO_VHOST_SET_FEATURES, F_BASIC), FE_CLOSED);
-	fe_close(&fe);
-	fix_close(&f);
+	pair_close(&fe);
 }
 
 /* ---- status ------------------------------------------------------------------------------------
@@ -347,8 +320,7 @@ static void test_status(void)
 	struct fix f;
 	struct fe fe;
 
-	fix_open(&f, false);
-	fe_open(&fe, &f);
+	pair_open(&f, &fe);
 	CU_ASSERT_EQUAL(fe_begin(&fe, F_BASIC | F_PROTOCOL, P_ALL | P(STATUS)), 0);
 	CU_ASSERT_EQUAL(fe_get(&fe, VIO_VHOST_GET_STATUS), 0);
 	CU_ASSERT_EQUAL(fe_u64(&fe, VIO_VHOST_SET_STATUS, s), 0);
@@ -366,8 +338,7 @@ static void test_status(void)
 	CU_ASSERT_EQUAL(fe_u64(&fe, VIO_VHOST_SET_STATUS, 0), 0);
 	CU_ASSERT_EQUAL(fe_get(&fe, VIO_VHOST_GET_STATUS), 0);
 	CU_ASSERT_EQUAL(fe_get_base(&fe, 0), 3);
-	fe_close(&fe);
-	fix_close(&f);
+	pair_close(&fe);
 }
 
 /* Features the device refuses: FEATURES_OK stays clear, and the driver may try others. */
@@ -376,8 +347,7 @@ static void test_status_refuses(void)
 	struct fix f;
 	struct fe fe;
 
-	fix_open(&f, false);
-	fe_open(&fe, &f);
+	pair_open(&f, &fe);
 	CU_ASSERT_EQUAL(fe_begin(&fe, F_PROTOCOL, P_ALL | P(STATUS)), 0);
 	CU_ASSERT_EQUAL(fe_u64(&fe, VIO_VHOST_SET_STATUS, 11), 0);
 	CU_ASSERT_EQUAL(fe_get(&fe, VIO_VHOST_GET_STATUS), 3);
@@ -388,8 +358,7 @@ static void test_status_refuses(void)
 	/* Without STATUS nobody could be told: an error. */
 	fe_open(&fe, &f);
 	CU_ASSERT_EQUAL(fe_u64(&fe, VIO_VHOST_SET_FEATURES, F_PROTOCOL), FE_CLOSED);
-	fe_close(&fe);
-	fix_close(&f);
+	pair_close(&fe);
 }
 
 /* ---- memory ------------------------------------------------------------------------------------
@@ -401,9 +370,7 @@ static void test_mem_table_changes(void)
 	struct fix f;
 	struct fe fe;
 
-	fix_open(&f, false);
-	fe_open(&fe, &f);
-	CU_ASSERT_EQUAL(fe_start(&fe), 0);
+	pair_start(&f, &fe);
 	MUST(drv_mem_add(&fe.mem, third, RAM_BYTES));
 	CU_ASSERT_EQUAL(fe_table(&fe, 3), 0);
 	CU_ASSERT_TRUE(fe_works_at(&fe, 0, 1, third + 4096));
@@ -420,8 +387,7 @@ static void test_mem_table_changes(void)
 	fe_submit(&fe, 0, VIRTIO_BLK_T_IN, 0, third);
 	CU_ASSERT_FALSE(fe_used(&fe, 0));
 	CU_ASSERT_TRUE(vio_device_failed(f.dev));
-	fe_close(&fe);
-	fix_close(&f);
+	pair_close(&fe);
 }
 
 static void test_mem_slots(void)
@@ -430,8 +396,7 @@ static void test_mem_slots(void)
 	struct fix f;
 	struct fe fe;
 
-	fix_open(&f, false);
-	fe_open(&fe, &f);
+	pair_open(&f, &fe);
 	CU_ASSERT_EQUAL(fe_begin(&fe, F_BASIC | F_PROTOCOL, P_ALL), 0);
 	CU_ASSERT_EQUAL(fe_slot(&fe, VIO_VHOST_REM_MEM_REG, 0), 0);
 	CU_ASSERT_EQUAL(fe_slot(&fe, VIO_VHOST_REM_MEM_REG, 1), 0);
@@ -445,8 +410,7 @@ static void test_mem_slots(void)
 	CU_ASSERT_EQUAL(fe_slot(&fe, VIO_VHOST_REM_MEM_REG, 2), 0);
 	CU_ASSERT_TRUE(fe_works(&fe, 0, 3));
 	CU_ASSERT_EQUAL(f.warnings, 0);
-	fe_close(&fe);
-	fix_close(&f);
+	pair_close(&fe);
 }
 
 /* QEMU 7.2 sends each of them once for every pair of queues of a network card. */
@@ -456,9 +420,7 @@ static void test_mem_slots_again(void)
 	struct fix f;
 	struct fe fe;
 
-	fix_open(&f, false);
-	fe_open(&fe, &f);
-	CU_ASSERT_EQUAL(fe_start(&fe), 0);
+	pair_start(&f, &fe);
 	MUST(drv_mem_add(&fe.mem, third, RAM_BYTES));
 	for (int round = 0; round < 2 * VIO_VHOST_USER_MAX_SLOTS; round++) {
 		CU_ASSERT_EQUAL(fe_slot(&fe, VIO_VHOST_ADD_MEM_REG, 2), 0);
@@ -473,8 +435,7 @@ static void test_mem_slots_again(void)
 	fe_submit(&fe, 0, VIRTIO_BLK_T_IN, 0, third);
 	CU_ASSERT_FALSE(fe_used(&fe, 0));
 	CU_ASSERT_TRUE(vio_device_failed(f.dev));
-	fe_close(&fe);
-	fix_close(&f);
+	pair_close(&fe);
 }
 
 /* The rings' memory goes: the device fails, is told of everywhere, and can be set up again. */
@@ -483,9 +444,7 @@ static void test_ring_memory_removed(void)
 	struct fix f;
 	struct fe fe;
 
-	fix_open(&f, false);
-	fe_open(&fe, &f);
-	CU_ASSERT_EQUAL(fe_start(&fe), 0);
+	pair_start(&f, &fe);
 	CU_ASSERT_TRUE(fe_works(&fe, 0, 1));
 	CU_ASSERT_EQUAL(fe_config_changes(&fe), 0);
 	CU_ASSERT_EQUAL(fe_slot(&fe, VIO_VHOST_REM_MEM_REG, 0), 0);
@@ -500,8 +459,7 @@ static void test_ring_memory_removed(void)
 	CU_ASSERT_EQUAL(fe_ring(&fe, 0, 0), 0);
 	CU_ASSERT_EQUAL(fe_state(&fe, VIO_VHOST_SET_VRING_ENABLE, 0, 1), 0);
 	CU_ASSERT_TRUE(fe_works(&fe, 0, 2));
-	fe_close(&fe);
-	fix_close(&f);
+	pair_close(&fe);
 }
 
 /* The same guest memory at other addresses of the front-end, and the other way round. */
@@ -511,9 +469,7 @@ static void test_ring_moves(void)
 	struct fix f;
 	struct fe fe;
 
-	fix_open(&f, false);
-	fe_open(&fe, &f);
-	CU_ASSERT_EQUAL(fe_start(&fe), 0);
+	pair_start(&f, &fe);
 	CU_ASSERT_TRUE(fe_works(&fe, 0, 1));
 	m = fe_table_msg(&fe, 1);
 	m.u.table.region[0].gpa += 0x40000000; /* the rings are elsewhere for the device */
@@ -526,8 +482,7 @@ static void test_ring_moves(void)
 	m.u.table.region[0].uaddr += 0x40000000; /* the rings are nowhere */
 	CU_ASSERT_EQUAL(fe_plain(&fe, &m), 0);
 	CU_ASSERT_TRUE(vio_device_failed(f.dev));
-	fe_close(&fe);
-	fix_close(&f);
+	pair_close(&fe);
 }
 
 /* Offsets that are no multiple of the page size, as from User Mode Linux. */
@@ -537,8 +492,7 @@ static void test_odd_offsets(void)
 	struct fix f;
 	struct fe fe;
 
-	fix_open(&f, false);
-	fe_open(&fe, &f);
+	pair_open(&f, &fe);
 	CU_ASSERT_EQUAL(fe_u64(&fe, VIO_VHOST_SET_FEATURES, F_BASIC), 0);
 	m = fe_table_msg(&fe, 1);
 	m.u.table.region[0].offset = 48;
@@ -548,8 +502,7 @@ static void test_odd_offsets(void)
 	CU_ASSERT_EQUAL(fe_plain(&fe, &m), 0);
 	CU_ASSERT_EQUAL(fe_ring(&fe, 1, 0), 0);
 	CU_ASSERT_TRUE(fe_works(&fe, 1, 7));
-	fe_close(&fe);
-	fix_close(&f);
+	pair_close(&fe);
 }
 
 /* ---- configuration -----------------------------------------------------------------------------
@@ -584,8 +537,7 @@ static void test_config(void)
 	struct fe fe;
 	uint8_t wce = 2;
 
-	fix_open(&f, false);
-	fe_open(&fe, &f);
+	pair_open(&f, &fe);
 	CU_ASSERT_EQUAL(fe_begin(&fe, F_BASIC | F_PROTOCOL | BIT64(VIRTIO_BLK_F_CONFIG_WCE), P_ALL),
 			0);
 	CU_ASSERT_EQUAL(get_capacity(&fe), DISK_BYTES / 512);
@@ -610,8 +562,7 @@ static void test_config(void)
 	m.u.config.flags = 1;
 	CU_ASSERT_EQUAL(fe_plain(&fe, &m), 0);
 	CU_ASSERT_EQUAL(get_capacity(&fe), DISK_BYTES / 512);
-	fe_close(&fe);
-	fix_close(&f);
+	pair_close(&fe);
 }
 
 static void test_config_change(void)
@@ -619,9 +570,7 @@ static void test_config_change(void)
 	struct fix f;
 	struct fe fe;
 
-	fix_open(&f, false);
-	fe_open(&fe, &f);
-	CU_ASSERT_EQUAL(fe_start(&fe), 0);
+	pair_start(&f, &fe);
 	CU_ASSERT_EQUAL(get_capacity(&fe), DISK_BYTES / 512);
 	CU_ASSERT_EQUAL(fe_config_changes(&fe), 0);
 	change_capacity(&f, 100);
@@ -640,8 +589,7 @@ static void test_config_change(void)
 	change_capacity(&f, 7);
 	fe_turn(&fe);
 	CU_ASSERT_TRUE(fe_works(&fe, 0, 2));
-	fe_close(&fe);
-	fix_close(&f);
+	pair_close(&fe);
 }
 
 /* A change between GET_CONFIG and DRIVER_OK is told as soon as the driver is there. */
@@ -650,8 +598,7 @@ static void test_config_change_early(void)
 	struct fix f;
 	struct fe fe;
 
-	fix_open(&f, false);
-	fe_open(&fe, &f);
+	pair_open(&f, &fe);
 	CU_ASSERT_EQUAL(fe_begin(&fe, F_BASIC | F_PROTOCOL, P_ALL), 0);
 	CU_ASSERT_EQUAL(get_capacity(&fe), DISK_BYTES / 512);
 	change_capacity(&f, 100);
@@ -659,8 +606,7 @@ static void test_config_change_early(void)
 	CU_ASSERT_EQUAL(fe_ring(&fe, 0, 0), 0);
 	CU_ASSERT_EQUAL(fe_state(&fe, VIO_VHOST_SET_VRING_ENABLE, 0, 1), 0);
 	CU_ASSERT_EQUAL(fe_config_changes(&fe), 1);
-	fe_close(&fe);
-	fix_close(&f);
+	pair_close(&fe);
 }
 
 /* ---- events ------------------------------------------------------------------------------------
@@ -672,9 +618,7 @@ static void test_call_off(void)
 	struct fix f;
 	struct fe fe;
 
-	fix_open(&f, false);
-	fe_open(&fe, &f);
-	CU_ASSERT_EQUAL(fe_start(&fe), 0);
+	pair_start(&f, &fe);
 	CU_ASSERT_EQUAL(fe_fd(&fe, VIO_VHOST_SET_VRING_CALL, 0, -1), 0);
 	fe_submit(&fe, 0, VIRTIO_BLK_T_IN, 0, fe.buf + 4096);
 	CU_ASSERT_TRUE(fe_used(&fe, 0));
@@ -688,8 +632,7 @@ static void test_call_off(void)
 	CU_ASSERT_TRUE(fe_used(&fe, 0));
 	CU_ASSERT_FALSE(fe_event(fe.call[0]));
 	CU_ASSERT_TRUE(fe_event(fe.call[1]));
-	fe_close(&fe);
-	fix_close(&f);
+	pair_close(&fe);
 }
 
 /* Interrupts into a pipe whose reader is gone raise no signal. */
@@ -700,9 +643,7 @@ static void test_call_pipe(void)
 	uint64_t n;
 	int p[2];
 
-	fix_open(&f, false);
-	fe_open(&fe, &f);
-	CU_ASSERT_EQUAL(fe_start(&fe), 0);
+	pair_start(&f, &fe);
 	MUST(pipe2(p, O_CLOEXEC));
 	CU_ASSERT_EQUAL(fe_fd(&fe, VIO_VHOST_SET_VRING_CALL, 0, p[1]), 0);
 	CU_ASSERT_EQUAL(fe_fd(&fe, VIO_VHOST_SET_VRING_ERR, 0, p[1]), 0);
@@ -726,9 +667,7 @@ static void test_driver_fault(void)
 	struct fix f;
 	struct fe fe;
 
-	fix_open(&f, false);
-	fe_open(&fe, &f);
-	CU_ASSERT_EQUAL(fe_start(&fe), 0);
+	pair_start(&f, &fe);
 	drv_queue_offer_raw(&fe.q[0], 0xffff);
 	fe_kick(&fe, 0);
 	fe_turn(&fe);
@@ -743,8 +682,7 @@ static void test_driver_fault(void)
 	drv_queue_clear(&fe.q[0]);
 	CU_ASSERT_EQUAL(fe_ring(&fe, 0, 0), 0);
 	CU_ASSERT_TRUE(fe_works(&fe, 0, 1));
-	fe_close(&fe);
-	fix_close(&f);
+	pair_close(&fe);
 }
 
 /* ---- sockets -----------------------------------------------------------------------------------
@@ -889,16 +827,13 @@ static void test_destroy_connected(void)
 	struct fix f;
 	struct fe fe;
 
-	fix_open(&f, false);
-	fe_open(&fe, &f);
-	CU_ASSERT_EQUAL(fe_start(&fe), 0);
+	pair_start(&f, &fe);
 	CU_ASSERT_TRUE(fe_works(&fe, 0, 1));
 	vio_vhost_user_destroy(f.vu);
 	f.vu = NULL;
 	CU_ASSERT_EQUAL(f.disconnects, 1);
 	CU_ASSERT_EQUAL(fe_u64(&fe, VIO_VHOST_SET_FEATURES, F_BASIC), FE_CLOSED);
-	fe_close(&fe);
-	fix_close(&f);
+	pair_close(&fe);
 }
 
 #define TEST(name)                                                                                 \

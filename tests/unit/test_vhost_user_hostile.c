@@ -16,8 +16,7 @@ static void check_closed(const char *name, bool ready, int (*send_bad)(struct fe
 	struct fe fe;
 	int r;
 
-	fix_open(&f, false);
-	fe_open(&fe, &f);
+	pair_open(&f, &fe);
 	CU_ASSERT_EQUAL(fe_begin(&fe, F_BASIC | F_PROTOCOL, P_ALL | (ready ? 0 : P(STATUS))), 0);
 	if (ready) {
 		CU_ASSERT_EQUAL(fe_ring(&fe, 0, 0), 0);
@@ -236,9 +235,7 @@ static void test_4_6_repeated_messages(void)
 	struct fe fe;
 	unsigned before;
 
-	fix_open(&f, false);
-	fe_open(&fe, &f);
-	CU_ASSERT_EQUAL(fe_start(&fe), 0);
+	pair_start(&f, &fe);
 	before = count_fds();
 	for (int i = 0; i < 100; i++) {
 		struct vio_vhost_msg m = fe_msg(VIO_VHOST_SET_BACKEND_REQ_FD, 0);
@@ -261,8 +258,7 @@ static void test_4_6_repeated_messages(void)
 	}
 	CU_ASSERT_EQUAL(count_fds(), before);
 	CU_ASSERT_TRUE(fe_works(&fe, 0, 1));
-	fe_close(&fe);
-	fix_close(&f);
+	pair_close(&fe);
 }
 
 /* ---- numbers -----------------------------------------------------------------------------------
@@ -400,9 +396,7 @@ static void test_4_6_inflight(void)
 	unsigned fds;
 
 	check_messages(bad, VIO_ARRAY_LEN(bad));
-	fix_open(&f, false);
-	fe_open(&fe, &f);
-	CU_ASSERT_EQUAL(fe_start(&fe), 0);
+	pair_start(&f, &fe);
 	fds = count_fds();
 	for (int i = 0; i < 1000; i++) {
 		int fd = fe_get_inflight(&fe, (uint16_t)(1 + i % N_QUEUES), 64, &d);
@@ -444,8 +438,7 @@ static void test_blocking_kick(void)
 	struct fe fe;
 	int flags;
 
-	fix_open(&f, false);
-	fe_open(&fe, &f);
+	pair_open(&f, &fe);
 	t.watch = (struct vio_watch){.fd = fe.kick[0], .on_ready = on_thief};
 	MUST(vio_loop_watch(f.loop, &t.watch)); /* earlier than the queue: its turn comes first */
 	CU_ASSERT_EQUAL(fe_start(&fe), 0);
@@ -462,8 +455,7 @@ static void test_blocking_kick(void)
 	CU_ASSERT_TRUE(t.taken >= 10);
 	CU_ASSERT_EQUAL(f.warnings, 0);
 	vio_loop_unwatch(f.loop, &t.watch);
-	fe_close(&fe);
-	fix_close(&f);
+	pair_close(&fe);
 }
 
 /* DPDK 7cc4f260bf: as many rings as the device has, the last one included. */
@@ -472,15 +464,13 @@ static void test_4_6_queue_count(void)
 	struct fix f;
 	struct fe fe;
 
-	fix_open(&f, false);
-	fe_open(&fe, &f);
+	pair_open(&f, &fe);
 	CU_ASSERT_EQUAL(fe_get(&fe, VIO_VHOST_GET_QUEUE_NUM), vio_device_n_queues(f.dev));
 	CU_ASSERT_EQUAL(fe_begin(&fe, F_BASIC, 0), 0);
 	CU_ASSERT_EQUAL(fe_ring(&fe, N_QUEUES - 1, 0), 0);
 	CU_ASSERT_TRUE(fe_works(&fe, N_QUEUES - 1, 1));
 	CU_ASSERT_EQUAL(fe_state(&fe, VIO_VHOST_SET_VRING_NUM, N_QUEUES, 64), FE_CLOSED);
-	fe_close(&fe);
-	fix_close(&f);
+	pair_close(&fe);
 }
 
 /* passt: region counts that do not fit the message, its descriptors, or anything. */
@@ -577,8 +567,7 @@ static void test_4_6_ring_states(void)
 	struct fix f;
 	struct fe fe;
 
-	fix_open(&f, false);
-	fe_open(&fe, &f);
+	pair_open(&f, &fe);
 	CU_ASSERT_EQUAL(fe_begin(&fe, F_BASIC | F_PROTOCOL, P_ALL), 0);
 	/* asked before anything was set */
 	CU_ASSERT_EQUAL(fe_get_base(&fe, 0), 0);
@@ -617,8 +606,7 @@ static void test_4_6_ring_states(void)
 	fe_kick(&fe, 1);
 	CU_ASSERT_TRUE(fe_used(&fe, 0));
 	CU_ASSERT_EQUAL(f.warnings, 0);
-	fe_close(&fe);
-	fix_close(&f);
+	pair_close(&fe);
 }
 
 static int kick_poll(struct fe *fe)
@@ -689,8 +677,7 @@ static void test_wrong_base(void)
 	struct fix f;
 	struct fe fe;
 
-	fix_open(&f, false);
-	fe_open(&fe, &f);
+	pair_open(&f, &fe);
 	CU_ASSERT_EQUAL(fe_begin(&fe, F_BASIC, 0), 0);
 	CU_ASSERT_EQUAL(fe_ring(&fe, 0, 12345), 0);
 	fe_turn(&fe);
@@ -735,8 +722,7 @@ static void test_never_reads(void)
 	struct fe fe;
 	int r = 0;
 
-	fix_open(&f, false);
-	fe_open(&fe, &f);
+	pair_open(&f, &fe);
 	for (int i = 0; i < 100000 && r == 0; i++) {
 		r = fe_send(&fe, &m);
 		fe_turn(&fe);
@@ -868,8 +854,7 @@ static void test_changes_under_load(void)
 	turn_for(&fe, 5);
 	load_end(&l);
 	CU_ASSERT_EQUAL(f.warnings, 0);
-	fe_close(&fe);
-	fix_close(&f);
+	pair_close(&fe);
 }
 
 /* ---- memory that is taken away -----------------------------------------------------------------
@@ -1031,8 +1016,7 @@ static void test_sealed_only(void)
 	m.fds[0] = fd;
 	CU_ASSERT_EQUAL(fe_plain(&fe, &m), 0);
 	close(fd);
-	fe_close(&fe);
-	fix_close(&f);
+	pair_close(&fe);
 }
 
 #define TEST(name)                                                                                 \

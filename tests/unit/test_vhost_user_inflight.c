@@ -95,8 +95,7 @@ static void test_get_and_set(void)
 	struct fix f;
 	struct fe fe;
 
-	fix_open(&f, false);
-	fe_open(&fe, &f);
+	pair_open(&f, &fe);
 	CU_ASSERT_EQUAL(begin(&fe), 0);
 	areas_get(&a, &fe, 2, RING_SIZE);
 	CU_ASSERT_EQUAL(a.d.mmap_size, 2 * 1088);
@@ -119,8 +118,7 @@ static void test_get_and_set(void)
 	}
 	CU_ASSERT_EQUAL(f.warnings, 0);
 	areas_free(&a);
-	fe_close(&fe);
-	fix_close(&f);
+	pair_close(&fe);
 }
 
 /* The payload is 20 bytes, or 24 with a compiler's padding; the answer is as long. */
@@ -161,9 +159,7 @@ static void test_while_running(void)
 	struct fix f;
 	struct fe fe;
 
-	fix_open(&f, false);
-	fe_open(&fe, &f);
-	CU_ASSERT_EQUAL(fe_start(&fe), 0);
+	pair_start(&f, &fe);
 	CU_ASSERT_TRUE(fe_works(&fe, 0, 1));
 	areas_get(&a, &fe, 1, 256); /* larger than the ring */
 	CU_ASSERT_TRUE(fe_works(&fe, 0, 2));
@@ -177,8 +173,7 @@ static void test_while_running(void)
 	CU_ASSERT_EQUAL(f.warnings, 0);
 	areas_free(&a);
 	areas_free(&own);
-	fe_close(&fe);
-	fix_close(&f);
+	pair_close(&fe);
 }
 
 /* ---- another server takes over -----------------------------------------------------------------
@@ -226,8 +221,7 @@ static void check_takes_over(uint32_t base, bool publishing)
 	struct fix f;
 	struct fe fe;
 
-	fix_open(&f, false);
-	fe_open(&fe, &f);
+	pair_open(&f, &fe);
 	CU_ASSERT_EQUAL(begin(&fe), 0);
 	areas_make(&a, 1, RING_SIZE, 0);
 	for (unsigned i = 0; i < N_REQUESTS; i++)
@@ -259,8 +253,7 @@ static void check_takes_over(uint32_t base, bool publishing)
 	CU_ASSERT_EQUAL(fe_get_base(&fe, 0), N_REQUESTS + 2);
 	CU_ASSERT_EQUAL(f.warnings, 0);
 	areas_free(&a);
-	fe_close(&fe);
-	fix_close(&f);
+	pair_close(&fe);
 }
 
 static void test_takes_over(void)
@@ -313,8 +306,7 @@ static void test_reconnect(void)
 	struct fix f;
 	struct fe fe;
 
-	fix_open(&f, false);
-	fe_open(&fe, &f);
+	pair_open(&f, &fe);
 	CU_ASSERT_EQUAL(begin(&fe), 0);
 	areas_get(&a, &fe, N_QUEUES, RING_SIZE);
 	for (unsigned i = 0; i < 10; i++) {
@@ -334,8 +326,7 @@ static void test_reconnect(void)
 	}
 	CU_ASSERT_EQUAL(f.warnings, 0);
 	areas_free(&a);
-	fe_close(&fe);
-	fix_close(&f);
+	pair_close(&fe);
 }
 
 /* ---- the driver's cache mode, which nobody hands over ------------------------------------------
@@ -383,8 +374,7 @@ static void test_cache_mode(void)
 	struct fix f;
 	struct fe fe;
 
-	fix_open(&f, false);
-	fe_open(&fe, &f);
+	pair_open(&f, &fe);
 	CU_ASSERT_EQUAL(begin_wce(&fe), 0);
 	CU_ASSERT_EQUAL(ring(&fe, 0, 0), 0);
 	CU_ASSERT_TRUE(fe_works(&fe, 0, 1));
@@ -407,8 +397,7 @@ static void test_cache_mode(void)
 	CU_ASSERT_EQUAL(ring(&fe, 0, 0), 0);
 	CU_ASSERT_TRUE(fe_works(&fe, 0, 3));
 	CU_ASSERT_EQUAL(writeback(&fe), 1);
-	fe_close(&fe);
-	fix_close(&f);
+	pair_close(&fe);
 }
 
 /* Chosen before the rings run; the index back at 0; no choice at all. */
@@ -417,8 +406,7 @@ static void test_cache_mode_odd(void)
 	struct fix f;
 	struct fe fe;
 
-	fix_open(&f, false);
-	fe_open(&fe, &f);
+	pair_open(&f, &fe);
 	CU_ASSERT_EQUAL(begin_wce(&fe), 0);
 	CU_ASSERT_EQUAL(choose(&fe, 1), 0);
 	CU_ASSERT_EQUAL(ring(&fe, 0, 5), 0);
@@ -431,8 +419,7 @@ static void test_cache_mode_odd(void)
 	CU_ASSERT_EQUAL(begin(&fe), 0);
 	CU_ASSERT_EQUAL(ring(&fe, 0, 0), 0);
 	CU_ASSERT_EQUAL(writeback(&fe), 1);
-	fe_close(&fe);
-	fix_close(&f);
+	pair_close(&fe);
 }
 
 /* ---- resets ------------------------------------------------------------------------------------
@@ -467,8 +454,7 @@ static void check_reset(enum reset how)
 	struct fix f;
 	struct fe fe;
 
-	fix_open(&f, false);
-	fe_open(&fe, &f);
+	pair_open(&f, &fe);
 	CU_ASSERT_EQUAL(
 		fe_begin(&fe, F_BASIC | F_PROTOCOL, P_ALL | (how == RESET_STATUS ? P(STATUS) : 0)),
 		0);
@@ -502,8 +488,7 @@ static void check_reset(enum reset how)
 	CU_ASSERT_EQUAL(marks(area(&a, 0)), 0);
 	CU_ASSERT_EQUAL(f.warnings, 0);
 	areas_free(&a);
-	fe_close(&fe);
-	fix_close(&f);
+	pair_close(&fe);
 }
 
 static void test_resets(void)
@@ -521,8 +506,7 @@ static void test_stop_and_start(void)
 	struct fix f;
 	struct fe fe;
 
-	fix_open(&f, false);
-	fe_open(&fe, &f);
+	pair_open(&f, &fe);
 	CU_ASSERT_EQUAL(begin(&fe), 0);
 	areas_get(&a, &fe, 1, RING_SIZE);
 	CU_ASSERT_EQUAL(set(&fe, &a), 0);
@@ -543,8 +527,7 @@ static void test_stop_and_start(void)
 	CU_ASSERT_EQUAL(area(&a, 0)->used_idx, 7);
 	CU_ASSERT_EQUAL(f.warnings, 0);
 	areas_free(&a);
-	fe_close(&fe);
-	fix_close(&f);
+	pair_close(&fe);
 }
 
 /* ---- refusals ----------------------------------------------------------------------------------
@@ -709,8 +692,7 @@ static void test_sealed_only(void)
 	CU_ASSERT_EQUAL(set(&fe, &a), FE_CLOSED);
 	CU_ASSERT_PTR_NOT_NULL(strstr(f.last, "not sealed"));
 	areas_free(&a);
-	fe_close(&fe);
-	fix_close(&f);
+	pair_close(&fe);
 }
 
 /* Areas that do not fit the ring, or are not understood. */

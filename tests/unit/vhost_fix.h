@@ -617,6 +617,30 @@ static inline bool fe_works(struct fe *fe, uint32_t i, uint8_t seed)
 	return fe_works_at(fe, i, seed, fe->buf + 4096);
 }
 
+/* ---- both sides ------------------------------------------------------------------------------ */
+
+/* A server whose queues run on its own loop, and a front-end that is connected. */
+static inline void pair_open(struct fix *f, struct fe *fe)
+{
+	fix_open(f, false);
+	fe_open(fe, f);
+}
+
+/* The same, with ring 0 running. */
+static inline void pair_start(struct fix *f, struct fe *fe)
+{
+	pair_open(f, fe);
+	CU_ASSERT_EQUAL(fe_start(fe), 0);
+}
+
+static inline void pair_close(struct fe *fe)
+{
+	struct fix *f = fe->f;
+
+	fe_close(fe);
+	fix_close(f);
+}
+
 /* A second front-end is served from the beginning: what went before did no harm. */
 static inline bool next_is_served(struct fix *f)
 {
