@@ -9,9 +9,11 @@
 
 #define DEFAULT_TABLE_LEN 16
 
-/* Bits that only legacy drivers know: NOTIFY_ON_EMPTY, ANY_LAYOUT. This one does not accept them.
+/*
+ * What this driver does not know, and so does not accept: NOTIFY_ON_EMPTY and ANY_LAYOUT, which only
+ * legacy drivers do, and packed rings.
  */
-#define LEGACY_FEATURES (DRV_FEATURE(24) | DRV_FEATURE(27))
+#define NOT_KNOWN (DRV_FEATURE(24) | DRV_FEATURE(27) | DRV_FEATURE(VIRTIO_F_RING_PACKED))
 
 #define F_NOTIFICATION_DATA 38
 
@@ -61,8 +63,7 @@ int drv_device_negotiate(struct drv_device *d, uint64_t features)
 		return -ENODEV;
 	drv_add_status(bus, VIRTIO_CONFIG_S_ACKNOWLEDGE);
 	drv_add_status(bus, VIRTIO_CONFIG_S_DRIVER);
-	d->features =
-		drv_offered(bus) & (features | DRV_FEATURE(VIRTIO_F_VERSION_1)) & ~LEGACY_FEATURES;
+	d->features = drv_offered(bus) & (features | DRV_FEATURE(VIRTIO_F_VERSION_1)) & ~NOT_KNOWN;
 	drv_accept(bus, d->features);
 	bus->notify_data = drv_device_has(d, F_NOTIFICATION_DATA);
 	memset(bus->notify_next, 0, sizeof(bus->notify_next));
