@@ -58,18 +58,31 @@ static bool handed_back(struct run *r)
 	return r->way == WAY_VHOST_USER && n == 1 && raw_wait(r, &u) && u.len == 0;
 }
 
+/*
+ * Until the device serves it, or says that it gave up. One that once did neither is not given all
+ * that time again.
+ */
+static void await_reaction(struct run *r)
+{
+	static bool had_none;
+	int64_t give_up = run_now_ms() + (had_none ? 0 : r->drv.patience_ms);
+
+	while (drv_queue_ready(io_queue(r)) == 0 && !(drv_status(r->bus) & NEEDS_RESET)) {
+		had_none = run_now_ms() >= give_up;
+		if (had_none)
+			break;
+		run_pause(r);
+	}
+	run_quiet(r);
+}
+
 /* The device does not serve what is broken, and says that it gave up. */
 static void expect_refusal(struct run *r, const char *row, const char *what)
 {
 	uint8_t status = 0;
 	bool back;
 
-	/* Whatever it does: then there is nothing to wait for any more. */
-	for (unsigned ms = 0; ms < r->drv.patience_ms && drv_queue_ready(io_queue(r)) == 0 &&
-			      !(drv_status(r->bus) & NEEDS_RESET);
-	     ms++)
-		run_pause(r);
-	run_quiet(r);
+	await_reaction(r);
 	back = handed_back(r);
 	if (drv_queue_ready(io_queue(r)) > 0)
 		status = run_await_status(r, NEEDS_RESET);

@@ -139,7 +139,7 @@ bool card_hear_for(struct card *c, uint16_t pair, struct heard *h, unsigned ms)
 	drv_net_buf_read(u.token, &c->r->mem, 0, &h->hdr, c->net.hdr_len);
 	h->claimed = le16toh(h->hdr.num_buffers);
 	hear_part(c, h, &u, c->net.hdr_len);
-	while (h->n < h->claimed && await_used(c, q, PROBES * c->r->quiet_ms) &&
+	while (c->net.mergeable && h->n < h->claimed && await_used(c, q, PROBES * c->r->quiet_ms) &&
 	       drv_queue_get(q, &u) == 1)
 		hear_part(c, h, &u, 0);
 	refill(c, pair);

@@ -12,6 +12,14 @@
 
 #define RNG_BYTES 64u
 
+int64_t run_now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * INT64_C(1000) + ts.tv_nsec / 1000000;
+}
+
 static void nap(unsigned ms)
 {
 	nanosleep(&(struct timespec){.tv_nsec = ms * 1000000l}, NULL);
@@ -265,27 +273,30 @@ void run_config_event(struct run *r)
 
 uint32_t run_await_irq(struct run *r, uint32_t source)
 {
-	uint32_t n = 0;
+	int64_t give_up = run_now_ms() + r->drv.patience_ms;
+	uint32_t n;
 
-	for (unsigned ms = 0; n == 0 && ms < r->drv.patience_ms; ms++) {
+	for (;;) {
 		drv_device_settle(&r->drv);
 		n = drv_irq_take(r->bus, source);
-		if (n == 0)
-			nap(1);
+		if (n > 0 || run_now_ms() >= give_up)
+			return n;
+		nap(1);
 	}
-	return n;
 }
 
 uint8_t run_await_status(struct run *r, uint8_t bits)
 {
-	uint8_t status = drv_status(r->bus);
+	int64_t give_up = run_now_ms() + r->drv.patience_ms;
+	uint8_t status;
 
-	for (unsigned ms = 0; (status & bits) != bits && ms < r->drv.patience_ms; ms++) {
+	for (;;) {
 		drv_device_settle(&r->drv);
-		nap(1);
 		status = drv_status(r->bus);
+		if ((status & bits) == bits || run_now_ms() >= give_up)
+			return status;
+		nap(1);
 	}
-	return status;
 }
 
 /* FNV-1a, eight bytes at a time. */

@@ -82,6 +82,9 @@ bool raw_wait(struct run *r, struct raw_used *u);
 /* Lets the device run, and a millisecond pass. */
 void run_pause(struct run *r);
 
+/* Of a clock that only goes on. */
+int64_t run_now_ms(void);
+
 /*
  * Gives the device the time that it would need to do what it must not do: lets it run, waits for
  * r->quiet_ms, lets it run again.

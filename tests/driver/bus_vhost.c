@@ -174,6 +174,15 @@ static void rings_start(struct vhost_bus *vb)
 /* ---- status ------------------------------------------------------------------------------------
  */
 
+/* Back-ends exist that find out at the next message that a ring broke, answer it, and hang up. */
+static void ask_whether_there(struct vhost_bus *vb)
+{
+	uint64_t features;
+
+	if (vb->link.sock >= 0)
+		noted(vb, vhost_link_ask_u64(&vb->link, VIO_VHOST_GET_FEATURES, &features));
+}
+
 static void vhost_reset(struct vhost_bus *vb)
 {
 	struct vhost_link *l = &vb->link;
@@ -189,6 +198,8 @@ static void vhost_reset(struct vhost_bus *vb)
 		vhost_link_tell(l, &m);
 	else if (vb->ring_error || event_take(vb->err))
 		vhost_link_close(l);
+	else
+		ask_whether_there(vb);
 	event_take(vb->err);
 	vb->ring_error = false;
 	vb->status = 0;

@@ -10,8 +10,8 @@
 #define DEFAULT_TABLE_LEN 16
 
 /*
- * What this driver does not know, and so does not accept: NOTIFY_ON_EMPTY and ANY_LAYOUT, which only
- * legacy drivers do, and packed rings.
+ * What this driver does not know, and so does not accept: NOTIFY_ON_EMPTY and ANY_LAYOUT, which
+ * only legacy drivers do, and packed rings.
  */
 #define NOT_KNOWN (DRV_FEATURE(24) | DRV_FEATURE(27) | DRV_FEATURE(VIRTIO_F_RING_PACKED))
 
