@@ -12,6 +12,7 @@ static const struct check_list *const lists[] = {
 	&checks_reset,
 	&checks_split,
 	&checks_event,
+	&checks_order,
 	&checks_mmio,
 	&checks_pci,
 	&checks_pci_common,

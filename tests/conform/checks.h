@@ -14,6 +14,7 @@ extern const struct check_list checks_reset;  /* basic: device reset, queue rese
 extern const struct check_list checks_split;  /* split: descriptors, tables, used ring */
 extern const struct check_list checks_event;  /* split: notifications */
 extern const struct check_list checks_mmio;
+extern const struct check_list checks_order;
 extern const struct check_list checks_pci;	  /* pci: configuration space */
 extern const struct check_list checks_pci_common; /* pci: common configuration, kicks */
 extern const struct check_list checks_pci_irq;	  /* pci: interrupts */

@@ -319,7 +319,8 @@ static void check_window_writes(struct run *r)
 	window_set(r, COMMON, VIRTIO_PCI_COMMON_Q_SELECT, 2, index);
 	off = window_get(r, COMMON, VIRTIO_PCI_COMMON_Q_NOFF, 2) *
 	      drv_pci_notify_multiplier(r->bus);
-	window_set(r, NOTIFY, off, 2, index);
+	window_set(r, NOTIFY, off, r->bus->notify_data ? 4 : 2,
+		   drv_notify_value(r->bus, (uint16_t)index));
 	expect(r, "PCI-DEV-063", io_wait(r, &io), "a kick through the window to be one",
 	       "the request does not come back");
 	window_set(r, COMMON, VIRTIO_PCI_COMMON_STATUS, 1, 0);

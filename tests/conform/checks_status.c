@@ -13,7 +13,6 @@
 #define FEATURES_OK VIRTIO_CONFIG_S_FEATURES_OK
 
 /* Feature bits that <linux/virtio_config.h> may be too old to name. */
-#define F_IN_ORDER 35
 #define F_SR_IOV   37
 #define F_ADMIN_VQ 41
 
@@ -226,33 +225,6 @@ static void check_again_after_reset(struct run *r)
 	}
 }
 
-static void check_in_order(struct run *r)
-{
-	struct io io[8];
-	uint16_t n = sizeof(io) / sizeof(io[0]);
-
-	run_start(r, "BASIC-DEV-005", FEATURES_FLAGS);
-	for (uint16_t i = 0; i < n; i++)
-		io_make(r, &io[i], 0, 0);
-	for (uint16_t i = 0; i < n; i++)
-		io_add(r, &io[i]);
-	drv_device_submit(&r->drv, io[0].queue);
-	/* An entry for a later buffer closes a batch: none before it may come afterwards. */
-	for (uint16_t last = 0, seen = 0; seen < n; seen++) {
-		struct drv_used u;
-		uint16_t at;
-
-		need(r, "FEAT-DEV-005", drv_device_wait(&r->drv, io[0].queue, &u) == 1,
-		     "buffers to be used", "%u of %u are", seen, n);
-		at = (uint16_t)((struct io *)u.token - io);
-		expect(r, "FEAT-DEV-005", at >= last, "buffers to be used in order",
-		       "number %u after number %u", at, last);
-		last = at;
-		if (at == n - 1)
-			break;
-	}
-}
-
 static void check_sr_iov(struct run *r)
 {
 	expect(r, "FEAT-DEV-010", !(r->offered >> F_SR_IOV & 1),
@@ -348,15 +320,6 @@ static const struct check checks[] = {
 		.kind = CHECK_REQUIREMENT,
 		.ways = WAY_ANY,
 		.run = check_again_after_reset,
-	},
-	{
-		.name = "features-in-order",
-		.rows = "FEAT-DEV-005 BASIC-DEV-005",
-		.how = "With IN_ORDER: eight buffers come back in the order they went.",
-		.kind = CHECK_REQUIREMENT,
-		.ways = WAY_ANY,
-		.features = DRV_FEATURE(F_IN_ORDER),
-		.run = check_in_order,
 	},
 	{
 		.name = "features-mmio",

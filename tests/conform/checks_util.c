@@ -227,6 +227,7 @@ void io_many(struct run *r, const char *row, uint32_t n)
 void raw_offer(struct run *r, uint16_t head)
 {
 	drv_queue_offer_raw(io_queue(r), head);
+	r->bus->notify_next[io_queue_index(r)] = io_queue(r)->published;
 	drv_kick(r->bus, io_queue_index(r));
 }
 

@@ -34,7 +34,7 @@ def statements():
 
 def targets():
     """Those of the suite conform, as the arguments of tests/conform/run."""
-    for device in ("blk", "rng", "net", "net-loop", "net-hash"):
+    for device in ("blk", "rng", "net", "net-loop", "net-hash", "blk-order", "net-order"):
         for transport in ("mmio", "pci", "pci-intx", "vhost-user"):
             for backend in ("inproc", "iothread"):
                 yield device, transport, backend
