@@ -106,6 +106,17 @@ static uint32_t unsegmented_max(uint16_t mtu)
 	return mtu ? mtu + NET_ETH_LEN : 0;
 }
 
+/* What the driver was told counts when it is more than the port's limit was at the start: that of
+ * an interface can be raised. */
+static uint32_t frame_max(const struct net *net)
+{
+	uint32_t len = net->port_frame_max;
+
+	if (net->mtu_len && net->mtu_len + NET_VLAN_LEN > len)
+		len = net->mtu_len + NET_VLAN_LEN;
+	return len < VIO_FRAME_MAX ? len : VIO_FRAME_MAX;
+}
+
 static void net_negotiated(struct vio_device *dev)
 {
 	struct net *net = to_net(dev);
@@ -119,6 +130,7 @@ static void net_negotiated(struct vio_device *dev)
 	net->mtu_len = 0;
 	if (vio_device_has(dev, VIRTIO_NET_F_MTU))
 		net->mtu_len = unsegmented_max(le16toh(net->conf.mtu));
+	net->frame_max = frame_max(net);
 	if (vio_port_set_offloads(net->port, guest) < 0)
 		vio_log(dev->log, VIO_LOG_WARN, "%s: the port does not take the offloads 0x%llx",
 			dev->name, (unsigned long long)guest);
@@ -393,7 +405,7 @@ static void net_set(struct net *net, const struct vio_net_config *cfg,
 	net->port = cfg->port;
 	net->port_offloads = info->offloads;
 	net->tx_complete = !(info->offloads & CSUM);
-	net->frame_max = info->mtu ? info->mtu + NET_ETH_LEN + NET_VLAN_LEN : VIO_FRAME_MAX;
+	net->port_frame_max = info->mtu ? info->mtu + NET_ETH_LEN + NET_VLAN_LEN : VIO_FRAME_MAX;
 	net->pairs = cfg->pairs;
 	net->mtu = cfg->mtu;
 	if (cfg->has_mac)

@@ -177,12 +177,14 @@ struct net {
 	struct vio_port *port;
 	struct virtio_net_config conf; /* little-endian; under the device's mutex */
 	uint64_t port_offloads;
+	uint32_t port_frame_max; /* bytes of its longest frame without segmentation, at the start */
 	uint16_t pairs;
 
 	/* From FEATURES_OK until reset. */
 	uint64_t features;
 	uint32_t hdr_len;
-	uint32_t frame_max; /* bytes of the longest frame of a port without segmentation */
+	uint32_t frame_max; /* bytes of the longest frame that there is room for, without
+			       segmentation */
 	uint32_t mtu_len;   /* bytes of the longest unsegmented frame for the driver; 0: any */
 	bool mergeable;
 	bool tx_complete; /* the port does not complete checksums */

@@ -486,6 +486,35 @@ static void test_mtu(void)
 	both_ways(mtu);
 }
 
+/* The limit of an interface was raised after the card had been made, as the driver was told. */
+static void mtu_raised(struct card *c, bool direct)
+{
+	const struct vio_net_config cfg = {
+		.queue_size = 64, .has_mac = true, .mac = CARD_MAC, .mtu = 300};
+	const struct vio_port_info info = {.max_pairs = 1, .link_up = true, .mtu = 100};
+	uint8_t frame[400];
+	struct card d;
+
+	(void)c;
+	card_make(&d, DRV_MMIO, &cfg, &info);
+	d.port->direct = direct;
+	card_start(&d, F(MAC) | F(MTU) | F(MRG_RXBUF));
+	card_frame(frame, sizeof(frame), 3);
+	for (unsigned i = 0; i < 4; i++)
+		card_rx_add(&d, 0, 100, 0);
+	card_rx_go(&d, 0);
+	test_port_bring(d.port, 0, NULL, frame, 315);
+	CU_ASSERT_EQUAL(drv_queue_ready(&d.drv.queue[0]), 0);
+	test_port_bring(d.port, 0, NULL, frame, 314);
+	CU_ASSERT_EQUAL(drv_queue_ready(&d.drv.queue[0]), 4);
+	card_fini(&d);
+}
+
+static void test_mtu_raised(void)
+{
+	both_ways(mtu_raised);
+}
+
 /* ---- stopping, the link ------------------------------------------------------------------------
  */
 
@@ -605,6 +634,7 @@ static CU_TestInfo tests[] = {
 	{"headers of segments", test_segment_headers},
 	{"checksums", test_checksums},
 	{"mtu", test_mtu},
+	{"mtu that was raised", test_mtu_raised},
 	{"pause keeps buffers", test_pause_keeps_buffers},
 	{"reset and again", test_reset_and_again},
 	{"link down", test_link_down},
