@@ -235,7 +235,8 @@ static void config_freeze(struct vio_device *dev)
 /* BASIC-DEV-025, BASIC-DEV-026 */
 static void config_thaw(struct vio_device *dev)
 {
-	bool changed = dev->suspended && dev->config_deferred;
+	bool changed =
+		dev->suspended && dev->config_deferred && !VIO_DEFECT("suspend-change-forgotten");
 
 	dev->suspended = dev->config_deferred = false;
 	if (changed)
@@ -359,6 +360,8 @@ static void set_bits(struct vio_device *dev, uint8_t status)
 		set_driver_ok(dev);
 	if (status & VIO_STATUS_SUSPEND && was_live)
 		suspend(dev);
+	else if (status & VIO_STATUS_SUSPEND && !dev->live && VIO_DEFECT("suspend-too-early"))
+		dev->status |= VIO_STATUS_SUSPEND;
 }
 
 void vio_device_set_status(struct vio_device *dev, uint8_t status)
@@ -464,6 +467,7 @@ static uint32_t config_clip(const struct vio_device *dev, uint64_t off, size_t l
 void vio_device_config_read(struct vio_device *dev, uint64_t off, void *buf, size_t len)
 {
 	uint32_t n = config_clip(dev, off, len);
+	bool frozen;
 
 	memset(buf, 0, len);
 	if (n == 0)
@@ -471,7 +475,8 @@ void vio_device_config_read(struct vio_device *dev, uint64_t off, void *buf, siz
 	if (VIO_DEFECT("config-hidden-at-first") && !dev->negotiated)
 		return;
 	pthread_mutex_lock(&dev->lock);
-	memcpy(buf, (dev->suspended ? dev->config_frozen : dev->config) + off, n);
+	frozen = dev->suspended && !VIO_DEFECT("suspend-config-moves");
+	memcpy(buf, (frozen ? dev->config_frozen : dev->config) + off, n);
 	pthread_mutex_unlock(&dev->lock);
 }
 
@@ -492,6 +497,8 @@ void vio_device_config_update(struct vio_device *dev, uint32_t off, const void *
 	pthread_mutex_lock(&dev->lock);
 	if (vio_range_ok(off, len, dev->config_size) && memcmp(dev->config + off, buf, len)) {
 		memcpy(dev->config + off, buf, len);
+		if (VIO_DEFECT("suspend-change-at-once") && dev->suspended)
+			dev->transport->ops->config_interrupt(dev->transport);
 		if (dev->suspended)
 			dev->config_deferred = true;
 		else

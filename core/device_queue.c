@@ -449,8 +449,8 @@ void vio_device_kick(struct vio_device *dev, uint32_t index)
 {
 	struct vio_device_queue *dq = queue_at(dev, index);
 
-	if (!dq ||
-	    (!(dev->status & VIRTIO_CONFIG_S_DRIVER_OK) && !VIO_DEFECT("starts-before-driver-ok")))
+	if (!dq || (!(dev->status & VIRTIO_CONFIG_S_DRIVER_OK) &&
+		    !VIO_DEFECT("starts-before-driver-ok") && !VIO_DEFECT("suspend-queues-run")))
 		return;
 	vio_event_signal(dq->kick_fd);
 }
@@ -471,7 +471,7 @@ bool vio_device_kick_fd_shared(const struct vio_device *dev, uint32_t index)
 
 static void queue_interrupt(struct vio_device *dev, struct vio_queue *q)
 {
-	if (!dev->transport)
+	if (!dev->transport || (VIO_DEFECT("stops-untold") && dev->busy))
 		return;
 	vio_count(&q->stats.interrupts, 1);
 	dev->transport->ops->queue_interrupt(dev->transport, q->index);

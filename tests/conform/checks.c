@@ -10,6 +10,7 @@ static const struct check_list *const lists[] = {
 	&checks_status,
 	&checks_config,
 	&checks_reset,
+	&checks_suspend,
 	&checks_split,
 	&checks_event,
 	&checks_order,
@@ -31,6 +32,7 @@ static const struct check_list *const lists[] = {
 	&checks_net_ctrl,
 	&checks_net_mq,
 	&checks_net_hash,
+	&checks_net_suspend,
 	&checks_net_hostile,
 };
 /* clang-format on */

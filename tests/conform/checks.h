@@ -8,11 +8,12 @@
 
 #include "check.h"
 
-extern const struct check_list checks_status; /* basic: status, features */
-extern const struct check_list checks_config; /* basic: configuration space */
-extern const struct check_list checks_reset;  /* basic: device reset, queue reset */
-extern const struct check_list checks_split;  /* split: descriptors, tables, used ring */
-extern const struct check_list checks_event;  /* split: notifications */
+extern const struct check_list checks_status;  /* basic: status, features */
+extern const struct check_list checks_config;  /* basic: configuration space */
+extern const struct check_list checks_reset;   /* basic: device reset, queue reset */
+extern const struct check_list checks_suspend; /* basic: suspension */
+extern const struct check_list checks_split;   /* split: descriptors, tables, used ring */
+extern const struct check_list checks_event;   /* split: notifications */
 extern const struct check_list checks_mmio;
 extern const struct check_list checks_order;
 extern const struct check_list checks_pci;	  /* pci: configuration space */
@@ -34,6 +35,7 @@ extern const struct check_list checks_net_gso;	   /* net: packets to be segmente
 extern const struct check_list checks_net_ctrl;	   /* net: filters, addresses, VLANs */
 extern const struct check_list checks_net_mq;	   /* net: several pairs, RSS */
 extern const struct check_list checks_net_hash;	   /* net: hashes, coalescing */
+extern const struct check_list checks_net_suspend; /* net: suspension */
 extern const struct check_list checks_net_hostile; /* net: frames and commands that are none */
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <endian.h>
 #include <linux/virtio_blk.h>
+#include <linux/virtio_config.h>
 #include <linux/virtio_ids.h>
 #include <linux/virtio_net.h>
 #include <string.h>
@@ -298,6 +299,46 @@ uint8_t run_await_status(struct run *r, uint8_t bits)
 			return status;
 		nap(1);
 	}
+}
+
+/* ---- suspension --------------------------------------------------------------------------------
+ */
+
+#define DRIVER_OK VIRTIO_CONFIG_S_DRIVER_OK
+
+uint8_t run_change_status(struct run *r, uint8_t to)
+{
+	uint8_t status = drv_add_status(r->bus, to);
+
+	for (unsigned ms = 0; ms < r->drv.patience_ms; ms++) {
+		if ((status & (STATUS_SUSPEND | DRIVER_OK)) == to ||
+		    status & VIRTIO_CONFIG_S_NEEDS_RESET)
+			break;
+		run_pause(r);
+		status = drv_status(r->bus);
+	}
+	return status;
+}
+
+static void must_change(struct run *r, uint8_t to, const char *row, const char *expected)
+{
+	uint8_t status = run_change_status(r, to);
+
+	if (status & VIRTIO_CONFIG_S_NEEDS_RESET)
+		skip(r, "the device fails to suspend or resume, and says so");
+	need(r, row, (status & (STATUS_SUSPEND | DRIVER_OK)) == to, expected, "status %#x", status);
+}
+
+void run_suspend(struct run *r)
+{
+	must_change(r, STATUS_SUSPEND, "BASIC-DEV-027",
+		    "SUSPEND 1 and DRIVER_OK 0 after SUSPEND was set");
+}
+
+void run_resume(struct run *r)
+{
+	must_change(r, DRIVER_OK, "BASIC-DEV-028",
+		    "SUSPEND 0 and DRIVER_OK 1 after DRIVER_OK was set");
 }
 
 /* FNV-1a, eight bytes at a time. */

@@ -103,6 +103,23 @@ uint32_t run_await_irq(struct run *r, uint32_t source);
 /* Waits until the status has all of `bits`. Returns the status. */
 uint8_t run_await_status(struct run *r, uint8_t bits);
 
+/* What <linux/virtio_config.h> may be too old to name. */
+#define F_SUSPEND      DRV_FEATURE(43)
+#define STATUS_SUSPEND 0x10
+
+/*
+ * Sets SUSPEND in a device that runs, or DRIVER_OK in a suspended one, and waits until the status
+ * has that and not the other, or NEEDS_RESET. Returns the status.
+ */
+uint8_t run_change_status(struct run *r, uint8_t to);
+
+/*
+ * The same; without it nothing more can be said (BASIC-DEV-027, BASIC-DEV-028). A device may fail
+ * to do it, if it says so: that ends the check as skipped.
+ */
+void run_suspend(struct run *r);
+void run_resume(struct run *r);
+
 /* A number that is another one when guest memory that was handed out changed. */
 uint64_t run_memory_sum(const struct run *r);
 
