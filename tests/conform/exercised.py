@@ -2,8 +2,8 @@
 """How many statements of the specification viodm-conform has really looked at.
 
   exercised.py REPORT...        JSON reports (viodm-conform --format json), or folders of them
-  exercised.py --run CONFORM VIODM [FOLDER]
-                                makes those reports first, of each of our own targets, in FOLDER
+  exercised.py --run BUILD [FOLDER]
+                                makes those reports first, of each target of the suite "conform", in FOLDER
 
 Over all reports together: for each area the statements above MAY that have a check ("checked"), those that some
 check has looked at on some device ("exercised"), and then the others with the reasons of their skips.
@@ -32,23 +32,16 @@ def statements():
     return found
 
 
-def targets():
-    """Those of the suite conform, as the arguments of tests/conform/run."""
-    for device in ("blk", "rng", "net", "net-loop", "net-hash", "blk-order", "net-order"):
-        for transport in ("mmio", "pci", "pci-intx", "vhost-user"):
-            for backend in ("inproc", "iothread"):
-                yield device, transport, backend
-    for device in ("blk-ro", "blk-memory", "net-single"):
-        yield device, "pci", "inproc"
+def targets(build):
+    """{name: command} of the suite conform, as meson has it."""
+    r = subprocess.run(["meson", "introspect", "--tests", build], capture_output=True, text=True, check=True)
+    return {t["name"]: t["cmd"] for t in json.loads(r.stdout) if t["cmd"][0] == str(HERE / "run")}
 
 
-def run_all(conform, viodm, folder):
-    for target in targets():
-        # A frame of the loop stays with its sender until there is a buffer: not for checks that only send.
-        only = ("--only", "net-*") if target[0].startswith("net-") else ()
-        r = subprocess.run([HERE / "run", conform, viodm, *target, *only, "--format", "json"],
-                           capture_output=True, text=True, timeout=600)
-        name = "-".join(target)
+def run_all(build, folder):
+    for name, command in targets(build).items():
+        r = subprocess.run([*command, "--format", "json"], capture_output=True, text=True, timeout=600,
+                           cwd=build)
         if r.returncode not in (0, 1):
             sys.exit(f"{name}: exit status {r.returncode}: {r.stderr.strip()[-300:]}")
         print(f"{name}: {'all passed' if r.returncode == 0 else 'SOME FAILED'}", file=sys.stderr, flush=True)
@@ -98,10 +91,10 @@ def show(states, reasons):
 
 def main():
     args = sys.argv[1:]
-    if len(args) >= 3 and args[0] == "--run":
-        folder = pathlib.Path(args[3] if len(args) > 3 else tempfile.mkdtemp(prefix="viodm-conform."))
+    if len(args) >= 2 and args[0] == "--run":
+        folder = pathlib.Path(args[2] if len(args) > 2 else tempfile.mkdtemp(prefix="viodm-conform."))
         folder.mkdir(parents=True, exist_ok=True)
-        run_all(args[1], args[2], folder)
+        run_all(args[1], folder)
         args = [folder]
     if not args or str(args[0]).startswith("-"):
         sys.exit(__doc__)
