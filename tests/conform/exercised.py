@@ -83,10 +83,10 @@ def show(states, reasons):
     print("area     above MAY  checked  exercised")
     for area in [a for a in table if a != "all"] + ["all"]:
         print(f"{area:<8} {table[area][0]:9} {table[area][1]:8} {table[area][2]:10}")
-    print(f"\nChecked, but skipped on every target ({len(never)}):")
+    print(f"\nChecked, but looked at on no target ({len(never)}):")
     for row in never:
         why = reasons[row] - {"for another device", "for another transport"} or reasons[row]
-        print(f"  {row:<14} {rows[row]['paraphrase']} [{rows[row]['feature_gate'] or '-'}]: {'; '.join(sorted(why))}")
+        print(f"  {row:<14} {rows[row]['paraphrase']} [{rows[row]['feature_gate'] or '-'}]: {'; '.join(sorted(why)) or 'not run'}")
 
 
 def main():
