@@ -157,6 +157,7 @@ static unsigned user_send(struct vio_port_queue *pq, const struct vio_frame *fra
 	struct user_signals signals;
 
 	user_signals_hold(&signals);
+	user_poll_clock(up);
 	for (unsigned i = 0; i < n && up->loop; i++)
 		user_input(up, &frames[i]);
 	user_signals_release(&signals);

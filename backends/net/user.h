@@ -66,6 +66,7 @@ struct user_port {
 	uint32_t max_sockets;
 	_Atomic uint32_t n_sockets;
 	struct user_timer *timers;
+	int64_t told_ms; /* when libslirp looked at the clock last */
 };
 
 /* ---- user.c */
@@ -85,6 +86,9 @@ int user_poll_init(struct user_port *up);
 void user_poll_fini(struct user_port *up);
 int user_poll_attach(struct user_port *up);
 void user_poll_detach(struct user_port *up);
+
+/* Before frames for libslirp: it learns how late it is, if it was not told for long. */
+void user_poll_clock(struct user_port *up);
 
 /* libslirp has handled frames: soon ask again what it waits for. */
 void user_poll_changed(struct user_port *up);

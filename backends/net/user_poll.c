@@ -280,6 +280,23 @@ void user_poll_changed(struct user_port *up)
 		vio_loop_defer(up->loop, &up->refill);
 }
 
+/*
+ * libslirp looks at the clock only when it is told what happened. After a quiet time, and at first,
+ * a UDP socket that a frame opens would be as old as that: the next look ends it, before its
+ * answer.
+ */
+#define CLOCK_MS 1000
+
+void user_poll_clock(struct user_port *up)
+{
+	int64_t now = now_ms();
+
+	if (now - up->told_ms < CLOCK_MS)
+		return;
+	up->told_ms = now;
+	slirp_pollfds_poll(up->slirp, 1, on_get_revents, up); /* 1: nothing but the time */
+}
+
 /* Tells libslirp what happened. */
 static void user_poll_tell(struct user_port *up)
 {
@@ -287,6 +304,7 @@ static void user_poll_tell(struct user_port *up)
 
 	user_signals_hold(&signals);
 	timers_run(up);
+	up->told_ms = now_ms();
 	slirp_pollfds_poll(up->slirp, 0, on_get_revents, up);
 	user_signals_release(&signals);
 	if (!up->loop)
