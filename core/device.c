@@ -29,6 +29,14 @@ static void offer(struct vio_device *dev)
 	dev->offered &= ~VIO_OPT_IN_FEATURES | dev->opt_in;
 	if (VIO_DEFECT("reserved-bit-offered"))
 		dev->offered |= UINT64_C(1) << 42;
+	if (VIO_DEFECT("legacy-bit-offered"))
+		dev->offered |= UINT64_C(1) << 24;
+	if (VIO_DEFECT("bit-30-offered"))
+		dev->offered |= UINT64_C(1) << 30;
+	if (VIO_DEFECT("sr-iov-offered"))
+		dev->offered |= UINT64_C(1) << 37;
+	if (VIO_DEFECT("admin-queue-offered"))
+		dev->offered |= UINT64_C(1) << 41;
 	if (VIO_DEFECT("version-1-not-offered"))
 		dev->offered &= ~(UINT64_C(1) << VIRTIO_F_VERSION_1);
 }
@@ -186,6 +194,8 @@ static __attribute__((format(printf, 2, 0))) void fail_locked(struct vio_device 
 	if (vio_device_failed(dev))
 		return;
 	dev->status |= VIO_DEFECT("needs-reset-not-set") ? 0 : VIRTIO_CONFIG_S_NEEDS_RESET;
+	if (VIO_DEFECT("needs-reset-drops-driver-ok"))
+		dev->status &= ~VIRTIO_CONFIG_S_DRIVER_OK;
 	fault_log(dev, fmt, ap);
 	if (VIO_DEFECT("needs-reset-silent"))
 		return;
@@ -221,7 +231,8 @@ static void config_changed(struct vio_device *dev)
 	if (dev->generation_read && !VIO_DEFECT("generation-stuck"))
 		dev->generation++;
 	dev->generation_read = false;
-	if (dev->live && dev->transport && !VIO_DEFECT("config-interrupt-missing"))
+	if ((dev->live || VIO_DEFECT("config-interrupt-always")) && dev->transport &&
+	    !VIO_DEFECT("config-interrupt-missing"))
 		dev->transport->ops->config_interrupt(dev->transport);
 }
 
@@ -257,16 +268,17 @@ static void reset_locked(struct vio_device *dev)
 	dev->live = false;
 	config_thaw(dev);
 	pthread_mutex_unlock(&dev->lock);
-	vio_device_queues_stop(dev);
+	if (!VIO_DEFECT("reset-leaves-queues-running"))
+		vio_device_queues_stop(dev);
 	if (dev->transport)
 		dev->transport->ops->reset(dev->transport);
 	if (dev->ops->reset)
 		dev->ops->reset(dev);
 	pthread_mutex_lock(&dev->lock);
-	for (uint16_t i = 0; i < dev->n_queues; i++)
+	for (uint16_t i = 0; i < dev->n_queues && !VIO_DEFECT("queues-stay-enabled"); i++)
 		vio_device_queue_defaults(dev, &dev->queues[i]);
 	dev->accepted = 0;
-	dev->accepted_unknown = false;
+	dev->accepted_unknown &= VIO_DEFECT("unknown-features-remembered");
 	dev->negotiated = false;
 	dev->status = 0;
 	if (VIO_DEFECT("interrupt-after-reset") && dev->transport && dev->n_queues > 0)
@@ -305,6 +317,8 @@ static void set_driver_ok(struct vio_device *dev)
 		return;
 	dev->status |= VIRTIO_CONFIG_S_DRIVER_OK;
 	dev->live = true;
+	if (VIO_DEFECT("config-interrupt-at-driver-ok") && dev->transport)
+		dev->transport->ops->config_interrupt(dev->transport);
 	pthread_mutex_unlock(&dev->lock);
 	vio_device_queues_start(dev);
 	pthread_mutex_lock(&dev->lock);
@@ -352,6 +366,8 @@ static void set_bits(struct vio_device *dev, uint8_t status)
 	bool was_live = dev->live;
 
 	dev->status |= status & STATUS_DRIVER_BITS;
+	if (VIO_DEFECT("needs-reset-cleared"))
+		dev->status &= status | ~VIRTIO_CONFIG_S_NEEDS_RESET;
 	if (status & VIRTIO_CONFIG_S_FEATURES_OK)
 		set_features_ok(dev);
 	if (status & VIRTIO_CONFIG_S_DRIVER_OK && dev->suspended)
@@ -421,7 +437,7 @@ void vio_device_accept(struct vio_device *dev, uint32_t window, uint32_t bits)
 		if (window < 2) {
 			dev->accepted &= ~(UINT64_C(0xffffffff) << (window * 32));
 			dev->accepted |= (uint64_t)bits << (window * 32);
-		} else if (bits != 0) {
+		} else if (bits != 0 && !VIO_DEFECT("features-beyond-63-ignored")) {
 			dev->accepted_unknown = true;
 		}
 	}

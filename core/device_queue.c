@@ -22,7 +22,11 @@ static struct vio_device_queue *queue_at(const struct vio_device *dev, uint32_t 
 
 void vio_device_queue_defaults(struct vio_device *dev, struct vio_device_queue *dq)
 {
-	dq->regs = (struct vio_queue_regs){.size = dev->queue_size, .max_size = dev->queue_size};
+	uint16_t size = dev->queue_size;
+
+	if (VIO_DEFECT("queue-size-survives-reset") && dq->regs.size)
+		size = dq->regs.size;
+	dq->regs = (struct vio_queue_regs){.size = size, .max_size = dev->queue_size};
 	dq->frozen = (struct vio_queue_config){0};
 }
 
@@ -249,7 +253,7 @@ static bool queue_writable(struct vio_device *dev, const struct vio_device_queue
 
 static uint64_t with_lo(uint64_t v, uint32_t lo)
 {
-	return (v & ~UINT64_C(0xffffffff)) | lo;
+	return VIO_DEFECT("low-half-clears-high") ? lo : (v & ~UINT64_C(0xffffffff)) | lo;
 }
 
 static uint64_t with_hi(uint64_t v, uint32_t hi)
@@ -264,6 +268,11 @@ static void queue_set(struct vio_device *dev, struct vio_device_queue *dq,
 
 	switch (field) {
 	case VIO_QUEUE_SIZE:
+		if (VIO_DEFECT("queue-size-fixed"))
+			break;
+		if (VIO_DEFECT("queue-size-corrected") &&
+		    (!vio_is_pow2(value) || value > r->max_size))
+			value = r->max_size;
 		if (!vio_is_pow2(value) || value > r->max_size)
 			vio_device_fail_locked(dev,
 					       "queue %u: size %u is not a power of two up to %u",
@@ -417,7 +426,8 @@ int vio_device_queue_set_inflight(struct vio_device *dev, uint32_t index, struct
 /* "Virtqueue Reset": BASIC-DEV-014 .. BASIC-DEV-016 */
 void vio_device_queue_reset(struct vio_device *dev, uint32_t index)
 {
-	struct vio_device_queue *dq = queue_at(dev, index);
+	struct vio_device_queue *dq =
+		queue_at(dev, VIO_DEFECT("queue-reset-wraps") ? index & 0xff : index);
 
 	pthread_mutex_lock(&dev->lock);
 	if (dq && vio_device_writable(dev) && vio_device_has(dev, VIRTIO_F_RING_RESET) &&

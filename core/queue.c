@@ -83,8 +83,11 @@ int vio_queue_check(const struct vio_mem *mem, const struct vio_queue_config *cf
 {
 	if (!vio_is_pow2(cfg->size) || cfg->size > VIO_QUEUE_MAX_SIZE)
 		return -EINVAL;
-	if (cfg->desc_gpa % VRING_DESC_ALIGN_SIZE || cfg->driver_gpa % VRING_AVAIL_ALIGN_SIZE ||
-	    cfg->device_gpa % VRING_USED_ALIGN_SIZE)
+	if (VIO_DEFECT("rings-misaligned"))
+		; /* as they are */
+	else if (cfg->desc_gpa % VRING_DESC_ALIGN_SIZE ||
+		 cfg->driver_gpa % VRING_AVAIL_ALIGN_SIZE ||
+		 cfg->device_gpa % VRING_USED_ALIGN_SIZE)
 		return -EINVAL;
 	if (!vio_mem_ptr(mem, cfg->desc_gpa, cfg->size * sizeof(struct vring_desc)) ||
 	    !vio_mem_ptr(mem, cfg->driver_gpa, avail_bytes(cfg->size)) ||
@@ -274,6 +277,10 @@ static __attribute__((noinline)) int walk_add_slow(struct vio_queue *q, struct w
 		const struct vio_mem_region *r = vio_mem_find(q->mem, addr);
 		uint64_t off, part;
 
+		if (!r && VIO_DEFECT("buffer-outside-left-out")) {
+			w->bytes -= len;
+			return 0;
+		}
 		if (!r)
 			return queue_fault(q, "buffer outside guest memory");
 		q->hot_gpa = r->gpa;
@@ -284,7 +291,7 @@ static __attribute__((noinline)) int walk_add_slow(struct vio_queue *q, struct w
 		*w->iov++ = (struct iovec){.iov_base = q->hot_hva + off, .iov_len = part};
 		if (part == len)
 			return 0;
-		if (w->spare-- == 0)
+		if (w->spare-- == 0 || VIO_DEFECT("buffer-in-two-regions-refused"))
 			return queue_fault(q, "buffers cross too many memory regions");
 		addr += part; /* to 0 at the end of the address space */
 		len -= part;
@@ -339,7 +346,7 @@ static int walk_indirect(struct vio_queue *q, struct walk *w, const struct desc 
 		return queue_fault(q, "indirect descriptor with the write flag");
 	if (VIO_DEFECT("indirect-only-first") && w->left != q->chain_max)
 		return queue_fault(q, "indirect descriptor after others");
-	if (!q->indirect)
+	if (!q->indirect && !VIO_DEFECT("indirect-unnegotiated"))
 		return queue_fault(q, "indirect descriptor without VIRTIO_F_INDIRECT_DESC");
 	if (d->flags & VRING_DESC_F_NEXT)
 		return queue_fault(q, "indirect descriptor with the next flag");
@@ -393,7 +400,7 @@ static inline int walk_direct(struct vio_queue *q, struct walk *w, uint16_t i)
 				       ? 0
 				       : queue_fault(q, "chain longer than the queue size, or than "
 							"1024");
-		i = d.next;
+		i = VIO_DEFECT("next-wraps") ? d.next & q->mask : d.next;
 		if (VIO_UNLIKELY(i >= q->size))
 			return queue_fault(q, "next index outside the descriptor table");
 	}
@@ -408,7 +415,8 @@ static struct vio_chain *slot(struct vio_queue *q, uint16_t head)
 static int queue_look(struct vio_queue *q)
 {
 	q->shadow_avail = load16_acquire(&q->avail->idx);
-	if ((uint16_t)(q->shadow_avail - q->next_avail) > q->size) {
+	if ((uint16_t)(q->shadow_avail - q->next_avail) > q->size &&
+	    !VIO_DEFECT("avail-jump-followed")) {
 		q->shadow_avail = q->next_avail;
 		return queue_fault(q, "available index jumped by more than the queue size");
 	}
@@ -588,6 +596,8 @@ int vio_queue_pop(struct vio_queue *q, struct vio_chain **out)
 		}
 		head = load16(&q->avail->ring[q->next_avail++ & q->mask]);
 	}
+	if (VIO_DEFECT("head-wraps"))
+		head &= q->mask;
 	if (VIO_UNLIKELY(head >= q->size))
 		return pop_fault(q, "head index outside the descriptor table");
 	c = slot(q, head);
@@ -626,6 +636,8 @@ static void push_defects(struct vio_queue *q, const struct vio_chain *c, struct 
 
 	if (VIO_DEFECT("used-len-plus-one"))
 		e->len = htole32(le32toh(e->len) + 1);
+	if (VIO_DEFECT("used-len-of-buffer"))
+		e->len = htole32((uint32_t)c->writable_len);
 	if (VIO_DEFECT("used-len-zero"))
 		e->len = 0;
 	if (VIO_DEFECT("used-id-16-bit"))
@@ -752,6 +764,10 @@ static inline bool queue_wants(const struct vio_queue *q, uint16_t since)
 		return vring_need_event(load16(used_event(q)) + 1, q->published, since);
 	if (VIO_DEFECT("used-event-ignored") && q->event_idx)
 		return true;
+	if (VIO_DEFECT("used-event-without-wrap") && q->event_idx)
+		return load16(used_event(q)) >= since && load16(used_event(q)) < q->published;
+	if (VIO_DEFECT("interrupts-halved") && !q->event_idx && q->published % 2)
+		return false;
 	if (VIO_DEFECT("used-event-unnegotiated"))
 		return vring_need_event(load16(used_event(q)), q->published, since);
 	if (q->event_idx)

@@ -135,6 +135,8 @@ static bool sectors_ok(const struct blk *blk, uint64_t sector, uint64_t n)
 {
 	if (VIO_DEFECT("blk-range-unchecked"))
 		return sector + n <= UINT64_MAX / SECTOR / 2;
+	if (VIO_DEFECT("blk-range-wraps"))
+		return (sector + n) * SECTOR <= blk->capacity * SECTOR;
 	return vio_range_ok(sector, n, blk->capacity);
 }
 
@@ -156,7 +158,8 @@ static void blk_rw(struct blk_req *r, enum vio_io_op op, uint64_t sector,
 		blk_finish(r, VIRTIO_BLK_S_OK, 0);
 		return;
 	}
-	if ((op == VIO_IO_WRITE && blk->readonly) || data->len % SECTOR ||
+	if ((op == VIO_IO_WRITE && blk->readonly) ||
+	    (data->len % SECTOR && !VIO_DEFECT("blk-odd-lengths")) ||
 	    !sectors_ok(blk, sector, data->len / SECTOR)) {
 		blk_finish(r, VIRTIO_BLK_S_IOERR, 0);
 		return;
@@ -217,9 +220,9 @@ static uint8_t segment_add(struct blk_req *r, const struct virtio_blk_discard_wr
 	if (flags & ~VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP || (discard && flags))
 		return VIRTIO_BLK_S_UNSUPP;
 	if (n > (discard ? BLK_MAX_DISCARD_SECTORS : BLK_MAX_WRITE_ZEROES_SECTORS) ||
-	    !sectors_ok(blk, sector, n))
+	    (!sectors_ok(blk, sector, n) && !VIO_DEFECT("blk-segments-unchecked")))
 		return VIRTIO_BLK_S_IOERR;
-	if (n == 0)
+	if (n == 0 || (VIO_DEFECT("blk-segments-unchecked") && !sectors_ok(blk, sector, n)))
 		return VIRTIO_BLK_S_OK;
 	s->offset = sector * SECTOR;
 	s->length = (uint64_t)n * SECTOR;
@@ -245,6 +248,10 @@ static void blk_segments(struct blk_req *r, enum vio_io_op op, struct vio_iov *o
 		blk_finish(r, VIRTIO_BLK_S_OK, 0);
 		return;
 	}
+	if (VIO_DEFECT("blk-read-only-segments-ok") && blk->readonly) {
+		blk_finish(r, VIRTIO_BLK_S_OK, 0);
+		return;
+	}
 	if (blk->readonly || out->len == 0 || out->len % sizeof(raw) ||
 	    out->len / sizeof(raw) > BLK_MAX_SEGMENTS)
 		status = VIRTIO_BLK_S_IOERR;
@@ -252,6 +259,8 @@ static void blk_segments(struct blk_req *r, enum vio_io_op op, struct vio_iov *o
 		status = VIRTIO_BLK_S_UNSUPP;
 	while (status == VIRTIO_BLK_S_OK && vio_iov_pull(out, &raw, sizeof(raw)) == sizeof(raw))
 		status = segment_add(r, &raw);
+	if (VIO_DEFECT("blk-first-segment-only") && r->n_segments > 1)
+		r->n_segments = 1;
 	if (status != VIRTIO_BLK_S_OK || r->n_segments == 0)
 		blk_finish(r, status, 0);
 	else
@@ -266,7 +275,9 @@ static void blk_dispatch(struct blk_req *r, struct vio_iov *out, struct vio_iov 
 		blk_finish(r, VIRTIO_BLK_S_IOERR, 0);
 		return;
 	}
-	if (vio_iov_pull(out, &hdr, sizeof(hdr)) < sizeof(hdr)) {
+	if (VIO_DEFECT("blk-short-header"))
+		memset(&hdr, 0, sizeof(hdr));
+	if (vio_iov_pull(out, &hdr, sizeof(hdr)) < sizeof(hdr) && !VIO_DEFECT("blk-short-header")) {
 		blk_finish(r, VIRTIO_BLK_S_IOERR, 0);
 		return;
 	}
@@ -321,6 +332,8 @@ static bool blk_queue_run(struct vio_device *dev, struct vio_queue *q)
 	uint16_t left = q->size;
 	struct vio_chain *c;
 
+	if (VIO_DEFECT("blk-second-queue-dead") && q->index == 1)
+		return false;
 	while (left > 0 && vio_device_pop(dev, q, &c)) {
 		blk_request(bq, vio_container_of(c, struct blk_req, chain));
 		left--;
@@ -391,12 +404,16 @@ static void blk_negotiated(struct vio_device *dev)
 	struct blk *blk = to_blk(dev);
 	bool flush = vio_device_has(dev, VIRTIO_BLK_F_FLUSH);
 
+	if (VIO_DEFECT("blk-writeback-survives-reset") && blk->writeback)
+		return;
 	blk->writeback =
 		(flush || VIO_DEFECT("blk-writeback-without-flush")) && !blk->starts_writethrough;
 	blk->conf.wce = blk->writeback;
 	blk->cache_chosen = false;
 	for (uint16_t i = 0; i < dev->n_queues; i++)
 		blk->started[i] = false;
+	if (VIO_DEFECT("blk-padding"))
+		blk->conf.unused = 0xff;
 }
 
 static void blk_config_write(struct vio_device *dev, uint32_t off, const void *buf, uint32_t len)
@@ -404,6 +421,8 @@ static void blk_config_write(struct vio_device *dev, uint32_t off, const void *b
 	const uint32_t wce = offsetof(struct virtio_blk_config, wce);
 	struct blk *blk = to_blk(dev);
 
+	if (VIO_DEFECT("blk-config-writable"))
+		memcpy((char *)&blk->conf + off, buf, len);
 	if (!vio_device_has(dev, VIRTIO_BLK_F_CONFIG_WCE) || wce < off || wce - off >= len)
 		return;
 	if (VIO_DEFECT("blk-wce-fixed"))
@@ -457,12 +476,12 @@ static void conf_fill(struct virtio_blk_config *c, const struct vio_blk_config *
 {
 	uint32_t block = info->logical_block;
 
-	c->capacity = htole64(info->size / SECTOR);
+	c->capacity = htole64(info->size / SECTOR + VIO_DEFECT("blk-capacity-plus-one"));
 	c->size_max = htole32(cfg->size_max);
 	c->seg_max = htole32(cfg->seg_max);
 	if (cfg->geometry)
 		conf_geometry(c, info->size / SECTOR);
-	c->blk_size = htole32(block);
+	c->blk_size = VIO_DEFECT("blk-size-big-endian") ? htobe32(block) : htole32(block);
 	c->physical_block_exp = (uint8_t)__builtin_ctz(info->physical_block / block);
 	c->min_io_size = htole16((uint16_t)(info->physical_block / block));
 	c->opt_io_size = htole32(info->optimal_io / block);

@@ -142,7 +142,7 @@ uint16_t net_ctrl_index(const struct net *net)
 	bool many = vio_device_has(&net->base, VIRTIO_NET_F_MQ) ||
 		    vio_device_has(&net->base, VIRTIO_NET_F_RSS);
 
-	return many ? 2 * net->pairs : 2;
+	return many || VIO_DEFECT("net-ctrl-always-last") ? 2 * net->pairs : 2;
 }
 
 enum net_role net_role(const struct net *net, uint16_t index)
@@ -197,11 +197,15 @@ static void conf_fill(struct net *net, uint32_t speed)
 
 	memcpy(c->mac, net->mac, sizeof(c->mac));
 	c->status = conf_status(net);
-	c->max_virtqueue_pairs = htole16(net->pairs);
+	c->max_virtqueue_pairs = htole16(VIO_DEFECT("net-no-pairs") ? 0 : net->pairs);
 	c->mtu = htole16(net->mtu);
 	c->speed = htole32(speed);
 	c->duplex = speed <= INT32_MAX ? 1 : 0xff; /* full; NET-DEV-011, NET-DEV-012 */
-	c->rss_max_key_size = NET_HASH_KEY_MAX;
+	if (VIO_DEFECT("net-speed-reserved"))
+		c->speed = htole32(0x80000001);
+	if (VIO_DEFECT("net-duplex-reserved"))
+		c->duplex = 2;
+	c->rss_max_key_size = NET_HASH_KEY_MAX - VIO_DEFECT("net-hash-key-short");
 	c->rss_max_indirection_table_length = htole16(NET_RSS_TABLE_MAX);
 	c->supported_hash_types = htole32(NET_HASH_TYPES);
 }
@@ -336,7 +340,8 @@ static void net_reset(struct vio_device *dev)
 	pthread_mutex_lock(&net->lock);
 	net->begun = net->ctrl_on = net->dirty = false;
 	net->announce = false;
-	memset(net->coal_all, 0, sizeof(net->coal_all)); /* NET-DEV-143 */
+	if (!VIO_DEFECT("net-coal-survives-reset"))
+		memset(net->coal_all, 0, sizeof(net->coal_all)); /* NET-DEV-143 */
 	net_conf_mac(net, net->mac);
 	net_conf_status(net);
 	conf_mtu(net);

@@ -102,6 +102,8 @@ static int cmd_pairs(struct ctrl_call *c)
 	if (!take_all(c, &pairs, sizeof(pairs)))
 		return -EINVAL;
 	n = le16toh(pairs);
+	if (VIO_DEFECT("net-pairs-corrected"))
+		n = n < 1 ? 1 : net->pairs;
 	if (n < 1 || n > net->pairs)
 		return -EINVAL;
 	net->want.pairs = n;
@@ -147,6 +149,8 @@ static bool take_pair(struct ctrl_call *c, uint16_t *out)
 	if (vio_iov_pull(&c->data, &id, sizeof(id)) != sizeof(id))
 		return false;
 	*out = le16toh(id);
+	if (VIO_DEFECT("net-rss-entry-unchecked"))
+		*out %= c->net->pairs;
 	return *out < c->net->pairs;
 }
 
@@ -202,6 +206,8 @@ static int cmd_offloads(struct ctrl_call *c)
 	if (!take_all(c, &offloads, sizeof(offloads)))
 		return -EINVAL;
 	o = le64toh(offloads);
+	if (VIO_DEFECT("net-offloads-unchecked"))
+		o &= net->features & NET_GUEST_OFFLOADS;
 	if (o & ~(net->features & NET_GUEST_OFFLOADS))
 		return -EINVAL;
 	net->want.offloads = net_features_close(o);
@@ -226,6 +232,8 @@ static int cmd_coal_all(struct ctrl_call *c)
 	if (!take_all(c, &le, sizeof(le)))
 		return -EINVAL;
 	c->net->coal_all[tx] = coal_of(&le);
+	if (VIO_DEFECT("net-coal-set-misses-queues"))
+		return 0;
 	for (unsigned i = tx; i < 2u * c->net->pairs; i += 2)
 		c->net->want.coal[i] = c->net->coal_all[tx];
 	return 0;
@@ -243,6 +251,8 @@ static struct net_coal *coal_queue(struct net *net, const struct coal_vq *vq)
 	enum net_role role = net_role(net, index);
 	struct vio_queue_regs regs;
 
+	if (VIO_DEFECT("net-coal-any-queue"))
+		return &net->want.coal[role == NET_RX || role == NET_TX ? index : 0];
 	if (role != NET_RX && role != NET_TX)
 		return NULL;
 	vio_device_queue_get(&net->base, index, &regs);

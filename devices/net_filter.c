@@ -108,6 +108,13 @@ int net_filter_set_macs(struct net_filter *f, struct vio_iov *data)
 	if (!f->ctrl_rx || filter_pull_macs(&uni, data) < 0 || filter_pull_macs(&multi, data) < 0 ||
 	    data->len)
 		return -EINVAL;
+	if (VIO_DEFECT("net-macs-added")) {
+		for (uint16_t i = 0; i < uni.n && f->uni.n < NET_FILTER_MACS; i++)
+			filter_add(&f->uni, uni.mac[i]);
+		for (uint16_t i = 0; i < multi.n && f->multi.n < NET_FILTER_MACS; i++)
+			filter_add(&f->multi, multi.mac[i]);
+		return 0;
+	}
 	f->uni = uni;
 	f->multi = multi;
 	return 0;
@@ -122,7 +129,7 @@ int net_filter_vlan(struct net_filter *f, uint16_t id, bool on)
 	if (on)
 		f->vlan[id / 64] |= bit;
 	else
-		f->vlan[id / 64] &= ~bit;
+		f->vlan[id / 64] &= VIO_DEFECT("net-vlan-not-deleted") ? ~0ull : ~bit;
 	return 0;
 }
 
@@ -150,13 +157,15 @@ static bool filter_vlan_wants(const struct net_filter *f, const uint8_t *head, s
 	if (len < NET_FILTER_HEAD)
 		return false;
 	id = (head[14] & 0x0f) << 8 | head[15];
+	if (VIO_DEFECT("net-vlan-priority-counts") && head[14] & 0xf0)
+		return false;
 	return f->vlan[id / 64] >> id % 64 & 1;
 }
 
 static bool filter_mac_wants(const struct net_filter *f, uint64_t mac)
 {
 	if (mac == FILTER_BROADCAST)
-		return !f->nobcast;
+		return !f->nobcast || VIO_DEFECT("net-nobcast-ignored");
 	if (mac & FILTER_GROUP)
 		return !f->nomulti && (f->allmulti || filter_listed(&f->multi, mac));
 	return !f->nouni && (mac == f->own || f->alluni || filter_listed(&f->uni, mac));
@@ -167,7 +176,7 @@ bool net_filter_wants(const struct net_filter *f, const uint8_t *head, size_t le
 	if (len < ETH_HLEN)
 		return false;
 	/* NET-DEV-091, -092: promiscuous is everything, whatever else is set. */
-	if (f->promisc)
+	if (f->promisc && !(VIO_DEFECT("net-promisc-filtered") && f->nobcast))
 		return true;
 	if (VIO_DEFECT("net-unfiltered"))
 		return true;

@@ -2,6 +2,7 @@
 /*
  * Queue pairs: starting and stopping, and how settings reach them.
  */
+#include <viodm/defect.h>
 #include "net_internal.h"
 
 #include <errno.h>
@@ -160,10 +161,11 @@ static void settings_begin(struct net *net, bool ctrl)
 
 	memset(s, 0, offsetof(struct net_settings, hash));
 	s->hash.types = 0;
-	s->offloads = net->features & NET_GUEST_OFFLOADS;
+	s->offloads =
+		VIO_DEFECT("net-offloads-off-at-first") ? 0 : net->features & NET_GUEST_OFFLOADS;
 	/* NET-DEV-123. Somebody who keeps the control queue for himself starts the queues that are
 	 * in use. */
-	s->pairs = ctrl ? 1 : net->pairs;
+	s->pairs = ctrl && !VIO_DEFECT("net-all-pairs-at-first") ? 1 : net->pairs;
 	s->filtering = f & filters;
 	net_filter_init(&s->filter, f, net->conf.mac);
 }

@@ -176,6 +176,10 @@ static bool rx_accept(struct net_pair *p, const struct vio_frame_hdr *hdr, uint3
 		out->h.gso_size = 0;
 	if (VIO_DEFECT("net-segments-no-ecn"))
 		out->h.gso_type &= ~VIRTIO_NET_HDR_GSO_ECN;
+	if (VIO_DEFECT("net-header-untouched")) {
+		out->h = *hdr;
+		*complete = false;
+	}
 	if (VIO_UNLIKELY(s->hashing)) {
 		struct net_hash_result hash = net_hash_frame(&s->hash, head, head_len);
 
@@ -268,9 +272,12 @@ static enum rx_fate rx_put(struct net_pair *p, struct net_rx_hdr *hdr, const str
 
 		if (p->net->mergeable)
 			chains = rx_chains(rx, need); /* NET-DEV-034, NET-DEV-040 */
+		else if (c->writable_len < need && VIO_DEFECT("net-frame-in-two-buffers") &&
+			 rx_pop(p))
+			chains = rx_chains(rx, need);
 		else if (c->writable_len < need)
 			return rx_drop(p); /* never cut, never in two: NET-DEV-035 */
-		hdr->h.num_buffers = htole16(chains);
+		hdr->h.num_buffers = htole16(chains + VIO_DEFECT("net-num-buffers-plus-one"));
 		rx_scatter(p, hdr, iov, n, chains);
 		rx_push_all(p, need);
 	}

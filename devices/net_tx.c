@@ -4,8 +4,10 @@
  * back to the driver when the port is done with it. What the port does not take stays in its place
  * at the head of the batch, and nothing more is popped until the port has room.
  */
+#include <viodm/defect.h>
 #include "net_internal.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -76,6 +78,12 @@ static void tx_frame(struct net_pair *p, struct vio_chain *c, struct vio_frame *
 			 out.len > net->hdr_len + VIO_FRAME_MAX))
 		return;
 	tx_header(&out, &f->hdr, net->hdr_len);
+	if (VIO_DEFECT("net-unknown-flags-refused") && f->hdr.flags & 0xf8)
+		return;
+	if (VIO_DEFECT("net-checksum-unasked") && f->hdr.csum_start)
+		f->hdr.flags |= VIRTIO_NET_HDR_F_NEEDS_CSUM;
+	if (VIO_DEFECT("net-hdr-len-trusted") && le16toh(f->hdr.hdr_len) > out.len)
+		return;
 	if (VIO_LIKELY((f->hdr.flags | f->hdr.gso_type) == 0))
 		f->hdr = (struct vio_frame_hdr){0};
 	else if (net_tx_check(&f->hdr, (uint32_t)out.len, net->features) < 0)

@@ -120,7 +120,7 @@ static void shm_get(struct vio_mmio *m, uint64_t *len, uint64_t *base)
 	const struct vio_shm *shm;
 	uint32_t sel = m->shm_sel;
 
-	*len = *base = UINT64_MAX;
+	*len = *base = VIO_DEFECT("mmio-no-shm-0") ? 0 : UINT64_MAX;
 	for (unsigned i = 0; (shm = vio_device_shm(m->base.dev, i)) != NULL; i++) {
 		if (shm->id != sel || !m->cfg.shm_base)
 			continue;
@@ -207,7 +207,7 @@ static void queue_ready_write(struct vio_mmio *m, uint32_t v)
 {
 	if (v == 1)
 		vio_device_queue_enable(m->base.dev, m->queue_sel);
-	else if (v == 0)
+	else if (v == 0 && !VIO_DEFECT("mmio-ready-0-ignored"))
 		vio_device_queue_disable(m->base.dev, m->queue_sel);
 }
 
@@ -243,6 +243,8 @@ static void reg_write(struct vio_mmio *m, uint64_t off, uint32_t v)
 {
 	struct vio_device *dev = m->base.dev;
 
+	if (VIO_DEFECT("mmio-isr-writable") && off == VIRTIO_MMIO_INTERRUPT_STATUS)
+		m->isr = v;
 	switch (off) {
 	case VIRTIO_MMIO_DEVICE_FEATURES_SEL:
 		m->device_features_sel = v;
@@ -263,8 +265,10 @@ static void reg_write(struct vio_mmio *m, uint64_t off, uint32_t v)
 		vio_device_kick(dev, notified_queue(m, v));
 		break;
 	case VIRTIO_MMIO_INTERRUPT_ACK:
-		m->isr &= VIO_DEFECT("mmio-ack-clears-all") ? 0 : ~v;
-		update_level(m);
+		if (!VIO_DEFECT("mmio-ack-ignored"))
+			m->isr &= VIO_DEFECT("mmio-ack-clears-all") ? 0 : ~v;
+		if (!VIO_DEFECT("mmio-line-stays-up"))
+			update_level(m);
 		break;
 	case VIRTIO_MMIO_STATUS:
 		/* The register has 32 bits, the status has 8; a write of only higher bits is no
@@ -291,6 +295,8 @@ void vio_mmio_read(struct vio_mmio *m, uint64_t off, void *buf, size_t len)
 
 	if (off >= VIO_MMIO_CONFIG_OFFSET) {
 		vio_device_config_read(m->base.dev, off - VIO_MMIO_CONFIG_OFFSET, buf, len);
+		if (VIO_DEFECT("mmio-config-no-halves") && len == 2)
+			memset(buf, 0, len);
 		return;
 	}
 	memset(buf, 0, len);
@@ -306,6 +312,12 @@ void vio_mmio_write(struct vio_mmio *m, uint64_t off, const void *buf, size_t le
 
 	if (off >= VIO_MMIO_CONFIG_OFFSET) {
 		vio_device_config_write(m->base.dev, off - VIO_MMIO_CONFIG_OFFSET, buf, len);
+		return;
+	}
+	if (VIO_DEFECT("mmio-narrow-writes") && off % 4 == 0 && len < 4) {
+		v = 0;
+		memcpy(&v, buf, len);
+		reg_write(m, off, le32toh(v));
 		return;
 	}
 	if (len != 4 || off % 4)

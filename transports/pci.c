@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The PCI function as an object, and which BAR access goes where. */
+#include <viodm/defect.h>
 #include "pci_internal.h"
 
 #include <errno.h>
@@ -20,12 +21,14 @@ static void pci_on_reset(struct vio_transport *t)
 	atomic_store(&pci->device_feature_select, 0);
 	atomic_store(&pci->driver_feature_select, 0);
 	atomic_store(&pci->queue_select, 0);
-	atomic_store(&pci->config_vector, VIRTIO_MSI_NO_VECTOR);
+	if (!VIO_DEFECT("pci-vectors-survive-reset") || pci->transport.dev->transport == NULL)
+		atomic_store(&pci->config_vector, VIRTIO_MSI_NO_VECTOR);
 	for (uint16_t i = 0; i < pci->n_queues; i++)
 		atomic_store(&pci->queue_vector[i], VIRTIO_MSI_NO_VECTOR);
-	for (uint16_t i = 0; i < pci->n_vectors; i++)
+	for (uint16_t i = 0; i < pci->n_vectors && !VIO_DEFECT("msix-pending-survives-reset"); i++)
 		vio_msix_clear_pending(pci, i);
-	(void)vio_pci_isr_read(pci);
+	if (!VIO_DEFECT("pci-isr-survives-reset"))
+		(void)vio_pci_isr_read(pci);
 }
 
 static bool pci_vector_used(struct vio_pci *pci, uint16_t vector)
@@ -226,6 +229,8 @@ static void pci_regs_read(struct vio_pci *pci, uint64_t off, uint8_t *buf, size_
  */
 static void pci_notify(struct vio_pci *pci, uint64_t off)
 {
+	if (VIO_DEFECT("pci-kicks-of-queue-0-only") && off != 0)
+		return;
 	if (off % PCI_NOTIFY_STRIDE == 0)
 		vio_device_kick(pci->transport.dev, (uint32_t)(off / PCI_NOTIFY_STRIDE));
 }

@@ -3,6 +3,7 @@
  * How configuration space looks at power-on: header, BAR registers, capability list ("PCI Device
  * Discovery", "Virtio Structure PCI Capabilities"), and which of its bits a driver may change.
  */
+#include <viodm/defect.h>
 #include "pci_internal.h"
 
 #include <endian.h>
@@ -60,13 +61,17 @@ static void config_header(struct vio_pci *pci, const struct vio_pci_config *cfg)
 	config_put(pci, PCI_VENDOR_ID, 2, PCI_VENDOR_VIRTIO);
 	config_put(pci, PCI_DEVICE_ID, 2, PCI_DEVICE_BASE + id);
 	config_put(pci, PCI_STATUS, 2, PCI_STATUS_CAP_LIST);
-	config_put(pci, PCI_REVISION_ID, 1, PCI_REVISION_MODERN);
+	config_put(pci, PCI_REVISION_ID, 1, VIO_DEFECT("pci-revision-0") ? 0 : PCI_REVISION_MODERN);
 	config_put(pci, PCI_CLASS_PROG, 3, cfg->class_code ? cfg->class_code : config_class(id));
 	config_put(pci, PCI_SUBSYSTEM_VENDOR_ID, 2,
 		   cfg->subsystem_vendor_id ? cfg->subsystem_vendor_id : PCI_VENDOR_VIRTIO);
 	config_put(pci, PCI_SUBSYSTEM_ID, 2,
 		   cfg->subsystem_id ? cfg->subsystem_id : PCI_SUBSYSTEM_VIODM);
+	if (VIO_DEFECT("pci-subsystem-low"))
+		config_put(pci, PCI_SUBSYSTEM_ID, 2, id);
 	config_put(pci, PCI_INTERRUPT_PIN, 1, 1); /* INTA# */
+	if (VIO_DEFECT("pci-revision-writable"))
+		pci->writable[PCI_REVISION_ID] = 0xff;
 
 	/* Parity and SERR# can be switched and never happen. */
 	pci_store(pci->writable + PCI_COMMAND, 2,
@@ -119,7 +124,7 @@ static struct virtio_pci_cap cap_virtio(uint8_t type, size_t cap_len, uint64_t o
 {
 	return (struct virtio_pci_cap){
 		.cap_vndr = PCI_CAP_ID_VNDR,
-		.cap_len = (uint8_t)cap_len,
+		.cap_len = (uint8_t)(VIO_DEFECT("pci-cap-short") ? cap_len - 4 : cap_len),
 		.cfg_type = type,
 		.bar = PCI_BAR_REGS,
 		.offset = htole32((uint32_t)off),
@@ -138,11 +143,12 @@ static bool cap_add_structure(struct vio_pci *pci, struct cap_list *list, uint8_
 /* PCI-DEV-036 to 046: each queue has its own address, aligned and wide enough for 32 bits. */
 static bool cap_add_notify(struct vio_pci *pci, struct cap_list *list)
 {
-	const uint32_t n = pci->n_queues > 0 ? pci->n_queues : 1;
+	const uint32_t n = pci->n_queues > 0 && !VIO_DEFECT("pci-notify-short") ? pci->n_queues : 1;
 	const struct virtio_pci_notify_cap cap = {
 		.cap = cap_virtio(VIRTIO_PCI_CAP_NOTIFY_CFG, sizeof(cap), PCI_NOTIFY_OFFSET,
 				  n * PCI_NOTIFY_STRIDE),
-		.notify_off_multiplier = htole32(PCI_NOTIFY_STRIDE),
+		.notify_off_multiplier =
+			htole32(VIO_DEFECT("pci-multiplier-6") ? 6 : PCI_NOTIFY_STRIDE),
 	};
 
 	return cap_add(pci, list, &cap, sizeof(cap));
@@ -186,7 +192,8 @@ static bool cap_add_msix(struct vio_pci *pci, struct cap_list *list)
 
 	if (pci->n_vectors == 0)
 		return true;
-	pci_store(cap + PCI_MSIX_FLAGS, 2, pci->n_vectors - 1u); /* PCI-DEV-073 */
+	pci_store(cap + PCI_MSIX_FLAGS, 2,
+		  pci->n_vectors - !VIO_DEFECT("msix-table-size")); /* PCI-DEV-073 */
 	pci_store(cap + PCI_MSIX_TABLE, 4, PCI_BAR_MSIX);
 	pci_store(cap + PCI_MSIX_PBA, 4, pci->pba_offset | PCI_BAR_MSIX);
 	at = cap_add(pci, list, cap, sizeof(cap));
@@ -208,9 +215,11 @@ static bool config_caps(struct vio_pci *pci)
 	ok = ok && cap_add_notify(pci, &list);
 	ok = ok &&
 	     cap_add_structure(pci, &list, VIRTIO_PCI_CAP_ISR_CFG, PCI_ISR_OFFSET, PCI_ISR_LENGTH);
-	if (config_size > 0)
-		ok = ok && cap_add_structure(pci, &list, VIRTIO_PCI_CAP_DEVICE_CFG,
-					     PCI_DEVICE_OFFSET, config_size);
+	if (config_size > 0 && !VIO_DEFECT("pci-no-device-config"))
+		ok = ok &&
+		     cap_add_structure(pci, &list, VIRTIO_PCI_CAP_DEVICE_CFG, PCI_DEVICE_OFFSET,
+				       VIO_DEFECT("pci-structure-beyond-bar") ? UINT32_MAX / 2
+									      : config_size);
 	for (unsigned i = 0; i < pci->n_shm; i++)
 		ok = ok && cap_add_shm(pci, &list, &pci->shm[i]);
 	ok = ok && cap_add_window(pci, &list);

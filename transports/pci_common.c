@@ -94,6 +94,8 @@ uint32_t vio_pci_common_read(struct vio_pci *pci, uint32_t off, size_t len)
 	case VIRTIO_PCI_COMMON_CFGGENERATION:
 		return vio_device_config_generation(dev);
 	case VIRTIO_PCI_COMMON_Q_SELECT:
+		if (VIO_DEFECT("pci-queue-select-reads-0"))
+			return 0;
 		return atomic_load(&pci->queue_select);
 	default:
 		return common_queue_read(pci, off);
@@ -105,6 +107,8 @@ static uint16_t common_vector(const struct vio_pci *pci, uint32_t v)
 {
 	if (VIO_DEFECT("pci-vector-unchecked") && v != VIRTIO_MSI_NO_VECTOR)
 		return (uint16_t)v;
+	if (VIO_DEFECT("pci-unmap-takes-0") && v == VIRTIO_MSI_NO_VECTOR)
+		return 0;
 	return v < pci->n_vectors ? (uint16_t)v : VIRTIO_MSI_NO_VECTOR;
 }
 

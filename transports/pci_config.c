@@ -6,6 +6,7 @@
  * nothing read-only can be written by any width at any offset. A write has its effects after it is
  * stored: BARs move, interrupts follow, the window acts.
  */
+#include <viodm/defect.h>
 #include "pci_internal.h"
 
 #include <linux/pci_regs.h>
@@ -107,7 +108,7 @@ static unsigned config_irq_flags(const struct vio_pci *pci)
 		control = config_get(pci, pci->msix_cap + PCI_MSIX_FLAGS, 2);
 	if (control & PCI_MSIX_FLAGS_ENABLE)
 		flags |= PCI_IRQ_MSIX;
-	if (control & PCI_MSIX_FLAGS_MASKALL)
+	if (control & PCI_MSIX_FLAGS_MASKALL && !VIO_DEFECT("msix-mask-all-ignored"))
 		flags |= PCI_IRQ_MASKALL;
 	if (command & PCI_COMMAND_MASTER)
 		flags |= PCI_IRQ_MASTER;
@@ -158,6 +159,8 @@ static struct window window_at(const struct vio_pci *pci, uint32_t off, size_t l
 	if (off + len <= cap + WINDOW_DATA || off >= cap + WINDOW_DATA + sizeof(w.data))
 		return w;
 	w.length = config_get(pci, cap + WINDOW_LENGTH, 4);
+	if (VIO_DEFECT("pci-window-any-length"))
+		w.length = w.length > 2 ? 4 : 1;
 	if (w.length != 1 && w.length != 2 && w.length != 4)
 		w.length = 0;
 	w.offset = config_get(pci, cap + WINDOW_OFFSET, 4);
@@ -197,13 +200,15 @@ void vio_pci_config_read(struct vio_pci *pci, uint32_t off, void *buf, size_t le
 	pthread_mutex_lock(&pci->config_lock);
 	w = window_at(pci, off, len);
 	pthread_mutex_unlock(&pci->config_lock);
-	if (w.length)
+	if (w.length && !VIO_DEFECT("pci-window-blind"))
 		window_read(pci, &w);
 
 	pending = vio_pci_intx_pending(pci);
 	pthread_mutex_lock(&pci->config_lock);
 	memcpy(bytes, pci->config + off, len);
 	pthread_mutex_unlock(&pci->config_lock);
+	if (VIO_DEFECT("pci-interrupt-status-0"))
+		return;
 	if (pending && off <= PCI_STATUS && off + len > PCI_STATUS)
 		bytes[PCI_STATUS - off] |= PCI_STATUS_INTERRUPT;
 }
@@ -224,6 +229,6 @@ void vio_pci_config_write(struct vio_pci *pci, uint32_t off, const void *buf, si
 	}
 	w = window_at(pci, off, len);
 	config_settle_unlock(pci);
-	if (w.length)
+	if (w.length && !VIO_DEFECT("pci-window-deaf"))
 		vio_pci_bar_write(pci, w.bar, w.offset, w.data, w.length); /* PCI-DEV-063 */
 }

@@ -56,9 +56,12 @@ void vio_pci_queue_interrupt(struct vio_transport *t, uint16_t index)
 	uint16_t vector;
 
 	if (!(atomic_load(&pci->irq_flags) & PCI_IRQ_MSIX)) {
-		isr_set(pci, PCI_ISR_QUEUE); /* PCI-DEV-049 */
+		/* PCI-DEV-049 */
+		isr_set(pci, VIO_DEFECT("pci-wrong-isr-bit") ? PCI_ISR_CONFIG : PCI_ISR_QUEUE);
 		return;
 	}
+	if (VIO_DEFECT("pci-isr-with-msix"))
+		isr_set(pci, PCI_ISR_QUEUE);
 	vector = atomic_load(&pci->queue_vector[index]);
 	if (VIO_DEFECT("pci-no-vector-fires") && vector == VIRTIO_MSI_NO_VECTOR)
 		vector = 0;
@@ -78,6 +81,8 @@ void vio_pci_config_interrupt(struct vio_transport *t)
 	if (!(atomic_load(&pci->irq_flags) & PCI_IRQ_MSIX))
 		return;
 	vector = atomic_load(&pci->config_vector);
+	if (VIO_DEFECT("pci-config-no-vector-fires") && vector == VIRTIO_MSI_NO_VECTOR)
+		vector = 0;
 	if (vector != VIRTIO_MSI_NO_VECTOR) /* PCI-DEV-083 */
 		vio_msix_fire(pci, vector);
 }

@@ -196,7 +196,7 @@ static uint8_t msix_pending_byte(struct vio_pci *pci, uint64_t off)
 		struct msix_vector *v = &pci->vectors[off * 8 + i];
 
 		pthread_mutex_lock(&v->lock);
-		bits |= (uint8_t)(v->pending << i);
+		bits |= (uint8_t)((v->pending && !VIO_DEFECT("msix-pending-hidden")) << i);
 		pthread_mutex_unlock(&v->lock);
 	}
 	return bits;

@@ -160,8 +160,9 @@ static void check_num_queues(struct run *r)
 		struct drv_blk_req req = {
 			.type = VIRTIO_BLK_T_IN, .in = data, .in_len = d.block * SECTOR};
 
-		expect(r, "BLK-IMP-006", disk_do_on(&d, i, &req) == VIRTIO_BLK_S_OK,
-		       "every queue to take requests", "status %u on queue %u", req.status, i);
+		expect(r, "BLK-IMP-006",
+		       drv_blk_do(&d.blk, i, &req) == 0 && req.status == VIRTIO_BLK_S_OK,
+		       "every queue to take requests", "status %#x on queue %u", req.status, i);
 	}
 }
 

@@ -110,6 +110,78 @@ static void check_status_byte_write(struct run *r)
 	}
 }
 
+/* ---- odd places, odd ends ----------------------------------------------------------------------
+ */
+
+/* The last byte of the answer, wherever it lies. */
+static uint8_t *status_of(struct run *r, const struct io *io)
+{
+	const struct drv_buf *last = &io->buf[io->n - 1];
+
+	return drv_mem_ptr(&r->mem, last->gpa + last->len - 1, 1);
+}
+
+/* Each piece in turn where the parts of memory touch. */
+static void check_across_regions(struct run *r)
+{
+	uint64_t border = r->mem.region[1].gpa;
+	struct io io;
+
+	run_start(r, "BASIC-DEV-005", DRV_ALL_FEATURES);
+	for (uint32_t i = 0; i < 2; i++) {
+		io_make(r, &io, 0, 0);
+		io.buf[i].gpa = border - io.buf[i].len / 2;
+		if (i < io.n_out)
+			drv_mem_write(&r->mem, io.buf[i].gpa, io.out, io.buf[i].len);
+		*status_of(r, &io) = 0xee;
+		io_submit(r, &io);
+		need(r, "SPLIT-IMP-017", io_wait(r, &io), "the request to be done",
+		     "it does not come back, piece %u across the border", i);
+		expect(r, "SPLIT-IMP-017", *status_of(r, &io) == VIRTIO_BLK_S_OK,
+		       "the request to succeed", "it fails, piece %u across the border", i);
+	}
+}
+
+/* Bytes [0, n) of the answer that were written; two fillings tell. */
+static uint32_t written(struct run *r, struct io *io, uint32_t *claimed)
+{
+	uint8_t got[2][513];
+	uint32_t n = 0;
+
+	*claimed = 0;
+	for (unsigned i = 0; i < 2; i++) {
+		io_fill(r, io, i ? 0xa5 : 0x5a);
+		io_submit(r, io);
+		need(r, "SPLIT-DEV-018", io_wait(r, io), "a request to come back", "it does not");
+		io_read(r, io, got[i]);
+		*claimed = io->used_len > *claimed ? io->used_len : *claimed;
+	}
+	while (n < io->in_len && !(got[0][n] == 0x5a && got[1][n] == 0xa5))
+		n++;
+	return n;
+}
+
+/* A request that fails has little to write, and a driver must not take the rest for data. */
+static void check_failed_len(struct run *r)
+{
+	const struct virtio_blk_outhdr bad[] = {
+		{.type = htole32(VIRTIO_BLK_T_IN), .sector = htole64(UINT64_MAX / 1024)},
+		{.type = htole32(200)},
+	};
+	uint32_t n, claimed;
+	struct io io;
+
+	run_start(r, "BASIC-DEV-005", DRV_ALL_FEATURES);
+	for (unsigned i = 0; i < 2; i++) {
+		io_make(r, &io, 0, 0);
+		drv_mem_write(&r->mem, io.buf[0].gpa, &bad[i], sizeof(bad[i]));
+		n = written(r, &io, &claimed);
+		expect(r, "SPLIT-DEV-018", claimed <= n,
+		       "as many bytes to be written as the length says", "%u said, %u written",
+		       claimed, n);
+	}
+}
+
 /* ---- other types -------------------------------------------------------------------------------
  */
 
@@ -286,6 +358,26 @@ static const struct check checks[] = {
 		.ways = WAY_ANY,
 		.device = VIRTIO_ID_BLOCK,
 		.run = check_status_byte_write,
+	},
+	{
+		.name = "blk-across-regions",
+		.rows = "SPLIT-IMP-017 BASIC-DEV-005",
+		.how = "Reads with the header, and with the data, across the border of two parts "
+		       "of memory that touch in guest-physical addresses only.",
+		.kind = CHECK_REQUIREMENT,
+		.ways = WAY_ANY,
+		.device = VIRTIO_ID_BLOCK,
+		.run = check_across_regions,
+	},
+	{
+		.name = "blk-failed-len",
+		.rows = "SPLIT-DEV-018 BASIC-DEV-005",
+		.how = "A read beyond the disk, and a type that there is not: the used length "
+		       "counts no byte that was not written.",
+		.kind = CHECK_REQUIREMENT,
+		.ways = WAY_ANY,
+		.device = VIRTIO_ID_BLOCK,
+		.run = check_failed_len,
 	},
 	{
 		.name = "blk-unknown-types",

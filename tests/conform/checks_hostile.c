@@ -171,8 +171,10 @@ static void check_bad_head(struct run *r)
 {
 	static const struct attack attacks[] = {
 		{.what = "a head of 0xffff", .head = 0xffff},
-		{.what = "a head of the queue size", .head = QUEUE_SIZE},
-		{.what = "a head of 0x8000", .head = 0x8000},
+		{.what = "a head of the queue size",
+		 .head = QUEUE_SIZE,
+		 .desc = {{BUF, 1024, WRITE, 0}}},
+		{.what = "a head of 0x8000", .head = 0x8000, .desc = {{BUF, 1024, WRITE, 0}}},
 	};
 
 	run_attacks(r, "SPLIT-IMP-011", attacks, N(attacks));
@@ -182,6 +184,8 @@ static void check_bad_next(struct run *r)
 {
 	static const struct attack attacks[] = {
 		{.what = "next outside the table", .desc = {{BUF, 16, NEXT, 0x8000}}},
+		{.what = "next of 0x8001",
+		 .desc = {{BUF, 16, NEXT, 0x8001}, {BUF + 16, 1024, WRITE, 0}}},
 		{.what = "next of 0xffff", .desc = {{BUF, 16, NEXT, 0xffff}}},
 		{.what = "a descriptor that is its own next", .desc = {{BUF, 16, NEXT, 0}}},
 		{.what = "a loop of two", .desc = {{BUF, 16, NEXT, 1}, {BUF + 16, 16, NEXT, 0}}},
@@ -227,6 +231,20 @@ static void check_bad_tables(struct run *r)
 	};
 
 	run_attacks(r, "SPLIT-IMP-013", attacks, N(attacks));
+}
+
+/* Tables are an offer, and this driver did not take it. */
+static void check_unnegotiated_table(struct run *r)
+{
+	uint64_t buf, table;
+
+	run_start(r, "BASIC-DEV-005", FEATURES_FLAGS & ~DRV_FEATURE(VIRTIO_RING_F_INDIRECT_DESC));
+	buf = scratch(r, 4096);
+	table = scratch(r, 4096);
+	drv_desc_write(drv_mem_ptr(&r->mem, table, 16), buf, 1024, WRITE, 0);
+	drv_desc_write(&io_queue(r)->desc[0], table, 16, INDIRECT, 0);
+	raw_offer(r, 0);
+	expect_refusal(r, "SPLIT-IMP-013", "a table without INDIRECT_DESC");
 }
 
 static void check_bad_address(struct run *r)
@@ -382,6 +400,13 @@ static void check_absent_queue(struct run *r)
 	io_roundtrip(r, "BASIC-IMP-009");
 }
 
+static uint64_t placed_at(const struct drv_queue *q, enum drv_reg reg)
+{
+	if (reg == DRV_QUEUE_DESC)
+		return q->desc_gpa;
+	return reg == DRV_QUEUE_DRIVER ? q->driver_gpa : q->device_gpa;
+}
+
 /* Sets up the queue with one thing wrong. */
 static void try_bad_queue(struct run *r, enum drv_reg reg, uint64_t value, const char *what)
 {
@@ -398,6 +423,8 @@ static void try_bad_queue(struct run *r, enum drv_reg reg, uint64_t value, const
 	drv_set(r->bus, DRV_QUEUE_DESC, index, io_queue(r)->desc_gpa);
 	drv_set(r->bus, DRV_QUEUE_DRIVER, index, io_queue(r)->driver_gpa);
 	drv_set(r->bus, DRV_QUEUE_DEVICE, index, io_queue(r)->device_gpa);
+	if (value > 0 && value < 16) /* beside its place */
+		value += placed_at(io_queue(r), reg);
 	drv_set(r->bus, reg, index, value);
 	drv_set(r->bus, DRV_QUEUE_ENABLE, index, 1);
 	drv_device_go(&r->drv);
@@ -425,6 +452,9 @@ static void check_bad_queues(struct run *r)
 		 UINT64_MAX - 15},
 		{"a used ring at the end of the address space", DRV_QUEUE_DEVICE, UINT64_MAX - 3},
 		{"a descriptor table at 0", DRV_QUEUE_DESC, 0},
+		{"a descriptor table on half a descriptor", DRV_QUEUE_DESC, 8},
+		{"an available ring at an odd address", DRV_QUEUE_DRIVER, 1},
+		{"a used ring on half a word", DRV_QUEUE_DEVICE, 2},
 	};
 
 	for (unsigned i = 0; i < N(bad); i++)
@@ -438,6 +468,7 @@ static void check_bad_sizes(struct run *r)
 	for (unsigned i = 0; i < N(sizes); i++) {
 		const struct drv_device_config cfg = {.features = FEATURES_FLAGS};
 		uint16_t index = io_queue_index(r);
+		struct io io;
 
 		run_note(r, "attack: a queue size of %u", sizes[i]);
 		drv_device_negotiate(&r->drv, cfg.features);
@@ -449,6 +480,8 @@ static void check_bad_sizes(struct run *r)
 		drv_set(r->bus, DRV_QUEUE_DEVICE, index, io_queue(r)->device_gpa);
 		drv_set(r->bus, DRV_QUEUE_ENABLE, index, 1);
 		drv_device_go(&r->drv);
+		io_make(r, &io, 0, 0);
+		io_submit(r, &io);
 		drv_kick(r->bus, index);
 		run_quiet(r);
 		expect(r, "BASIC-IMP-010", drv_queue_used_idx(io_queue(r)) == 0,
@@ -508,6 +541,9 @@ static const struct check checks[] = {
 		.features = DRV_FEATURE(VIRTIO_RING_F_INDIRECT_DESC),
 		.run = check_bad_tables,
 	},
+	HOSTILE("hostile-tables-unnegotiated", "SPLIT-IMP-013 BASIC-DEV-002 BASIC-DEV-005",
+		"An indirect table when INDIRECT_DESC was not accepted.", WAY_REGISTERS,
+		check_unnegotiated_table),
 	HOSTILE("hostile-address", "SPLIT-IMP-015 BASIC-DEV-002 BASIC-DEV-005",
 		"Buffers outside memory, and across its end.", WAY_ANY, check_bad_address),
 	HOSTILE("hostile-address-before", "SPLIT-IMP-015 BASIC-DEV-002 BASIC-DEV-005",
@@ -530,7 +566,8 @@ static const struct check checks[] = {
 		"Sets up, enables, resets and kicks queues that are not there.", WAY_REGISTERS,
 		check_absent_queue),
 	HOSTILE("hostile-queue-addresses", "BASIC-IMP-010 BASIC-DEV-005",
-		"Enables queues whose rings are not in memory.", WAY_REGISTERS, check_bad_queues),
+		"Enables queues whose rings are not in memory, or misaligned.", WAY_REGISTERS,
+		check_bad_queues),
 	HOSTILE("hostile-queue-sizes", "BASIC-IMP-010 BASIC-DEV-005",
 		"Enables queues of sizes that there are not.", WAY_REGISTERS, check_bad_sizes),
 	HOSTILE("hostile-neighbour", "BASIC-IMP-007 BASIC-DEV-005",

@@ -260,6 +260,7 @@ static void check_config_widths(struct run *r)
 static void check_odd_accesses(struct run *r)
 {
 	struct vio_mmio *m = drv_mmio_transport(r->bus);
+	static const uint8_t zeros[8];
 	uint8_t ones[8], b[8];
 
 	for (unsigned i = 0; i < sizeof(ones); i++)
@@ -272,6 +273,7 @@ static void check_odd_accesses(struct run *r)
 			if (off % 4 == 0 && len == 4)
 				continue;
 			vio_mmio_write(m, off, ones, len);
+			vio_mmio_write(m, off, zeros, len);
 		}
 	}
 	run_note(r, "accessed 0 to 0x100 in all widths");

@@ -331,8 +331,9 @@ static void check_window_writes(struct run *r)
 static void check_window_abuse(struct run *r)
 {
 	static const uint32_t lengths[] = {0, 3, 5, 8, 16, 0x10000, 0xffffffff, 1, 2, 4};
-	static const uint32_t offsets[] = {0,	   1,	    3,		0xffe,	    0x1001,
-					   0x3fff, 0x10000, 0x7fffffff, 0xfffffffe, 0xffffffff};
+	static const uint32_t offsets[] = {0,	       1,	  3,	   VIRTIO_PCI_COMMON_STATUS,
+					   0x1001,     0x3fff,	  0x10000, 0x7fffffff,
+					   0xfffffffe, 0xffffffff};
 	uint32_t at = window(r);
 
 	run_start(r, "BASIC-DEV-005", FEATURES_FLAGS);
@@ -344,8 +345,10 @@ static void check_window_abuse(struct run *r)
 				for (uint32_t b = 0; b < 4; b++)
 					(void)cfg(r, at + 16 + b, 1);
 				(void)cfg(r, at + 16, 4);
-				if (bar > 5 || k < 7)
-					drv_pci_config_set(r->bus, at + 16, 4, 0xffffffff);
+				if (bar <= 5 && k >= 7)
+					continue;
+				drv_pci_config_set(r->bus, at + 16, 4, 0xffffffff);
+				drv_pci_config_set(r->bus, at + 16, 4, 0);
 			}
 		}
 	}

@@ -7,6 +7,7 @@
 
 #include <driver/bus_pci.h>
 #include <linux/virtio_config.h>
+#include <linux/virtio_ids.h>
 
 #define COMMON VIRTIO_PCI_CAP_COMMON_CFG
 
@@ -199,6 +200,28 @@ static void check_selection(struct run *r)
 	}
 }
 
+static void check_selectors(struct run *r)
+{
+	static const uint32_t windows[] = {1, 0, 31, 0xffffffff};
+
+	for (unsigned i = 0; i < sizeof(windows) / sizeof(windows[0]); i++) {
+		uint32_t device = windows[i], driver = ~windows[i], queue = i % num_queues(r);
+
+		set(r, VIRTIO_PCI_COMMON_DFSELECT, 4, device);
+		set(r, VIRTIO_PCI_COMMON_GFSELECT, 4, driver);
+		select_queue(r, queue);
+		expect(r, "PCI-IMP-014",
+		       get(r, VIRTIO_PCI_COMMON_DFSELECT, 4) == device &&
+			       get(r, VIRTIO_PCI_COMMON_GFSELECT, 4) == driver,
+		       "feature selectors to read back", "%#x and %#x for %#x and %#x",
+		       get(r, VIRTIO_PCI_COMMON_DFSELECT, 4), get(r, VIRTIO_PCI_COMMON_GFSELECT, 4),
+		       device, driver);
+		expect(r, "PCI-IMP-014", get(r, VIRTIO_PCI_COMMON_Q_SELECT, 2) == queue,
+		       "queue_select to read back", "%u for %u",
+		       get(r, VIRTIO_PCI_COMMON_Q_SELECT, 2), queue);
+	}
+}
+
 /* ---- a driver that does not know better --------------------------------------------------------
  */
 
@@ -258,8 +281,11 @@ static void check_kick_address(struct run *r)
 		struct io io;
 
 		io_make(r, &io, 0, 0);
+		/* All queues of a disk take the same requests. */
+		if (r->device_id == VIRTIO_ID_BLOCK)
+			index = io.queue = (uint16_t)(i % r->drv.n_queues);
 		io_add(r, &io);
-		drv_queue_publish(io_queue(r));
+		drv_queue_publish(&r->drv.queue[index]);
 		select_queue(r, index);
 		off = get(r, VIRTIO_PCI_COMMON_Q_NOFF, 2) * drv_pci_notify_multiplier(r->bus);
 		drv_pci_set(r->bus, VIRTIO_PCI_CAP_NOTIFY_CFG, off, 2, index);
@@ -300,6 +326,8 @@ static const struct check checks[] = {
 	PCI_CHECK("pci-queue-select", "PCI-IMP-003 BASIC-DEV-005",
 		  "Gives each queue a size and an address of its own, and reads them back.",
 		  CHECK_REQUIREMENT, check_selection),
+	PCI_CHECK("pci-selectors", "PCI-IMP-014", "Writes the three selectors and reads them.",
+		  CHECK_REQUIREMENT, check_selectors),
 	PCI_CHECK("pci-read-only", "PCI-IMP-004 BASIC-DEV-005",
 		  "Writes read-only fields, before and while the device works.", CHECK_ROBUSTNESS,
 		  check_read_only),

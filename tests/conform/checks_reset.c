@@ -64,6 +64,25 @@ static void check_silence_after_reset(struct run *r)
 	}
 }
 
+/* What happens to the device afterwards, and what was pending before, is none of the driver's. */
+static void check_no_event_after_reset(struct run *r)
+{
+	uint32_t irqs;
+
+	run_start(r, "BASIC-DEV-005", FEATURES_FLAGS);
+	io_roundtrip(r, "BASIC-DEV-005");
+	run_quiet(r);
+	drv_reset(r->bus);
+	expect(r, "BASIC-DEV-012", !r->bus->line, "the interrupt line to go down with a reset",
+	       "it is up");
+	irqs = r->bus->n_irqs;
+	if (!r->change_config || !r->change_config(r))
+		return;
+	run_quiet(r);
+	expect(r, "BASIC-DEV-012", r->bus->n_irqs == irqs && !r->bus->line,
+	       "no notification of a configuration change after a reset", "one");
+}
+
 static void check_works_after_reset(struct run *r)
 {
 	for (unsigned i = 0; i < 5; i++) {
@@ -255,6 +274,14 @@ static const struct check checks[] = {
 		.kind = CHECK_REQUIREMENT,
 		.ways = WAY_ANY,
 		.run = check_silence_after_reset,
+	},
+	{
+		.name = "reset-silence-events",
+		.rows = "BASIC-DEV-012 BASIC-DEV-005",
+		.how = "Resets with an interrupt pending, and changes the configuration after it.",
+		.kind = CHECK_REQUIREMENT,
+		.ways = WAY_REGISTERS,
+		.run = check_no_event_after_reset,
 	},
 	{
 		.name = "reset-works-again",

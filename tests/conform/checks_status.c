@@ -212,6 +212,32 @@ static void check_unoffered_refused(struct run *r)
 	       drv_status(r->bus));
 }
 
+/* Bits beyond the 64 that this device has. */
+static void check_beyond_refused(struct run *r)
+{
+	for (uint32_t window = 2; window < 4; window++) {
+		bool taken, shown;
+
+		if (drv_get(r->bus, DRV_OFFERED, window) != 0)
+			continue;
+		drv_reset(r->bus);
+		drv_add_status(r->bus, VIRTIO_CONFIG_S_ACKNOWLEDGE);
+		drv_add_status(r->bus, VIRTIO_CONFIG_S_DRIVER);
+		drv_accept(r->bus, VERSION_1);
+		drv_set(r->bus, DRV_ACCEPTED, window, 1);
+		taken = drv_add_status(r->bus, FEATURES_OK) & FEATURES_OK;
+		shown = !(r->way & WAY_PCI) || drv_get(r->bus, DRV_ACCEPTED, window) != 0;
+		expect(r, "BASIC-DEV-006", !taken || !shown,
+		       "FEATURES_OK to stay 0 when what is accepted was never offered",
+		       "FEATURES_OK with bit %u", 32 * window);
+		expect(r, "BASIC-DEV-006", accepts(r, VERSION_1),
+		       "FEATURES_OK after a reset, with what was offered", "status %#x",
+		       drv_status(r->bus));
+	}
+	expect(r, "BASIC-DEV-005", accepts(r, VERSION_1), "FEATURES_OK with VERSION_1 alone",
+	       "status %#x", drv_status(r->bus));
+}
+
 static void check_again_after_reset(struct run *r)
 {
 	uint64_t all = features_closed(r->device_id, r->offered);
@@ -312,6 +338,15 @@ static const struct check checks[] = {
 		.kind = CHECK_REQUIREMENT,
 		.ways = WAY_REGISTERS,
 		.run = check_unoffered_refused,
+	},
+	{
+		.name = "features-beyond-63",
+		.rows = "BASIC-DEV-006 BASIC-DEV-005",
+		.how = "Accepts bits 64 and 96, which were not offered. Either FEATURES_OK stays "
+		       "0, or the bit reads back as not accepted; a reset helps.",
+		.kind = CHECK_REQUIREMENT,
+		.ways = WAY_REGISTERS,
+		.run = check_beyond_refused,
 	},
 	{
 		.name = "features-again",
