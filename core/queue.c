@@ -471,6 +471,8 @@ static void inflight_take(struct vio_queue *q, struct vio_chain *c)
 	struct vio_inflight_desc *d = &q->inflight->desc[c->head];
 
 	c->state |= CHAIN_TRACKED;
+	if (d->inflight)
+		return; /* taken again: it keeps its place, for the case that we die, too */
 	d->counter = q->inflight_counter++;
 	__atomic_store_n(&d->inflight, 1, __ATOMIC_RELEASE);
 }

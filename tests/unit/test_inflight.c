@@ -12,6 +12,7 @@
 struct tracked {
 	struct fix f;
 	struct vio_inflight *area;
+	bool in_order;
 	unsigned answered[SIZE];
 };
 
@@ -20,6 +21,7 @@ static void begin(struct tracked *t)
 	struct vio_queue_config cfg = fix_config(&t->f, false);
 
 	cfg.inflight = t->area;
+	cfg.in_order = t->f.d.in_order = t->in_order;
 	MUST(vio_inflight_prepare(t->area, SIZE));
 	MUST(vio_queue_start(&t->f.q, t->f.map, &cfg, sizeof(struct vio_chain)));
 }
@@ -30,12 +32,18 @@ static void die(struct tracked *t)
 	vio_queue_stop(&t->f.q);
 }
 
-static void init(struct tracked *t)
+static void init_order(struct tracked *t, bool in_order)
 {
 	memset(t, 0, sizeof(*t));
+	t->in_order = in_order;
 	fix_prepare(&t->f, SIZE, true);
 	t->area = calloc(1, vio_inflight_bytes(SIZE));
 	begin(t);
+}
+
+static void init(struct tracked *t)
+{
+	init_order(t, false);
 }
 
 static void fini(struct tracked *t)
@@ -198,13 +206,13 @@ static void test_died_before_publishing(void)
 }
 
 /* Thousands of requests, with a death at any moment: none lost, none answered twice. */
-static void test_many_deaths(void)
+static void many_deaths(bool in_order)
 {
 	struct vio_chain *held[SIZE];
 	unsigned n_held = 0, offered = 0, answered = 0, state = 1;
 	struct tracked t;
 
-	init(&t);
+	init_order(&t, in_order);
 	for (unsigned step = 0; step < 200000; step++) {
 		state = state * 1664525u + 1013904223u;
 		switch (state >> 28) {
@@ -249,6 +257,48 @@ static void test_many_deaths(void)
 	fini(&t);
 }
 
+static void test_many_deaths(void)
+{
+	many_deaths(false);
+	many_deaths(true);
+}
+
+/* What was pushed and held back when the owner died is in flight for the next one, in its place. */
+static void test_died_with_chains_held_back(void)
+{
+	struct vio_chain *c[4];
+	uint16_t heads[4];
+	struct tracked t;
+
+	init_order(&t, true);
+	offer(&t, 4);
+	for (unsigned i = 0; i < 4; i++) {
+		c[i] = pop(&t);
+		heads[i] = c[i]->head;
+	}
+	answer(&t, c[0]);
+	answer(&t, c[2]);
+	answer(&t, c[3]);
+	vio_queue_publish(&t.f.q);
+	CU_ASSERT_EQUAL(collect(&t), 1);
+	die(&t);
+	begin(&t);
+	for (unsigned i = 1; i < 4; i++) {
+		c[i] = pop(&t);
+		CU_ASSERT_EQUAL(c[i]->head, heads[i]);
+	}
+	CU_ASSERT_TRUE(empty(&t));
+	answer(&t, c[3]);
+	answer(&t, c[1]);
+	answer(&t, c[2]);
+	vio_queue_publish(&t.f.q);
+	CU_ASSERT_EQUAL(collect(&t), 3);
+	for (unsigned i = 0; i < 4; i++)
+		CU_ASSERT_EQUAL(t.answered[heads[i]], 1);
+	CU_ASSERT_EQUAL(t.f.d.n_skipped, 0);
+	fini(&t);
+}
+
 /* The area is the peer's memory: whatever it holds, heads stay inside and the queue starts. */
 static void test_hostile_area(void)
 {
@@ -266,6 +316,7 @@ static void test_hostile_area(void)
 			bytes[i] = (uint8_t)(state >> 24);
 		}
 		t.area->version = 0;
+		t.in_order = round % 2;
 		begin(&t);
 		for (unsigned i = 0; i < 2 * SIZE && vio_queue_pop(&t.f.q, &c) == 1; i++) {
 			CU_ASSERT_TRUE(c->head < SIZE);
@@ -300,6 +351,7 @@ static CU_TestInfo tests[] = {
 	{"death while publishing", test_died_while_publishing},
 	{"death before publishing", test_died_before_publishing},
 	{"many deaths", test_many_deaths},
+	{"death with chains held back", test_died_with_chains_held_back},
 	{"a hostile area", test_hostile_area},
 	{"prepare", test_prepare},
 	CU_TEST_INFO_NULL,
