@@ -6,6 +6,7 @@
  */
 #include <driver/probe.h>
 #include <driver/rig.h>
+#include <linux/virtio_config.h>
 #include <stdlib.h>
 #include <viodm/mmio.h>
 
@@ -106,9 +107,11 @@ static void op_init(struct fuzz *f, uint32_t features)
 	set(f, 0x70, 0);
 	set(f, 0x70, 3);
 	set(f, 0x24, 0);
-	set(f, 0x20, features);
+	set(f, 0x20, features & 0x3fffffff);
 	set(f, 0x24, 1);
-	set(f, 0x20, 1 | 1u << (VIO_F_SUSPEND - 32));
+	set(f, 0x20,
+	    1 | 1u << (VIO_F_SUSPEND - 32) | (features >> 30 & 1) << (VIRTIO_F_IN_ORDER - 32) |
+		    features >> 31 << (VIO_F_NOTIFICATION_DATA - 32));
 	set(f, 0x70, 11);
 }
 
@@ -167,7 +170,8 @@ static void step(struct fuzz *f, struct fuzz_input *in)
 		op_ram(f, in);
 		break;
 	case OP_KICK:
-		set(f, 0x50, fuzz_u8(in));
+		v = fuzz_u8(in);
+		set(f, 0x50, v & 0x80 ? v << 16 | (v & 0x7f) : v);
 		turn(f);
 		break;
 	case OP_TURN:
@@ -214,6 +218,7 @@ static void fuzz_open(struct fuzz *f)
 
 	f->shm = (struct vio_shm){.id = 7, .hva = f->shm_bytes, .len = sizeof(f->shm_bytes)};
 	require(drv_rig_init(&f->rig) == 0);
+	f->rig.env.opt_in = VIO_OPT_IN_FEATURES;
 	require(drv_probe_create(&f->rig.env, &cfg, &f->probe) == 0);
 	require(vio_mmio_create(&f->probe->base, &hooks, &f->mmio) == 0);
 }

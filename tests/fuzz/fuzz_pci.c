@@ -114,7 +114,8 @@ static uint64_t backend_features(struct vio_backend *be, const struct vio_device
 {
 	(void)be;
 	(void)dev;
-	return UINT64_C(1) << VIRTIO_RING_F_EVENT_IDX | UINT64_C(1) << VIRTIO_RING_F_INDIRECT_DESC;
+	return UINT64_C(1) << VIRTIO_RING_F_EVENT_IDX | UINT64_C(1) << VIRTIO_RING_F_INDIRECT_DESC |
+	       UINT64_C(1) << VIRTIO_F_IN_ORDER;
 }
 
 static int backend_start(struct vio_backend *be, struct vio_device *dev, uint16_t index)
@@ -333,7 +334,7 @@ static void step_negotiate(struct fuzz *f)
 	bar_write(f, VIRTIO_PCI_COMMON_GFSELECT, 4, 0);
 	bar_write(f, VIRTIO_PCI_COMMON_GF, 4, low & 0x30000000);
 	bar_write(f, VIRTIO_PCI_COMMON_GFSELECT, 4, 1);
-	bar_write(f, VIRTIO_PCI_COMMON_GF, 4, 1 | (low & 0x100) | 1u << (VIO_F_SUSPEND - 32));
+	bar_write(f, VIRTIO_PCI_COMMON_GF, 4, 1 | (low & 0x148) | 1u << (VIO_F_SUSPEND - 32));
 	bar_write(f, VIRTIO_PCI_COMMON_STATUS, 1, 11);
 }
 
@@ -358,7 +359,7 @@ static void step_kick(struct fuzz *f)
 	struct vio_pci_ioeventfd e;
 
 	require(vio_pci_ioeventfd(f->pci, index, &e) == 0, "ioeventfd");
-	bar_write(f, e.offset, 2, index);
+	bar_write(f, e.offset, vio_device_has(&f->dev, VIO_F_NOTIFICATION_DATA) ? 4 : 2, index);
 	if (f->running[index])
 		(void)vio_device_queue_run(&f->dev, index);
 }
@@ -443,7 +444,8 @@ static void step(struct fuzz *f)
 static void fuzz_init(struct fuzz *f)
 {
 	struct vio_mem_region region = {.gpa = RAM_BASE, .size = RAM_SIZE, .fd = -1};
-	struct vio_device_env env = {.backend = &f->be, .log = &quiet};
+	struct vio_device_env env = {
+		.backend = &f->be, .log = &quiet, .opt_in = VIO_OPT_IN_FEATURES};
 	const struct vio_pci_config cfg = {.hooks = {.msi = on_msi,
 						     .vector_changed = on_vector,
 						     .intx = on_intx,

@@ -130,6 +130,9 @@ static void serve(struct guest *g, struct fuzz_input *in)
 		vio_queue_push(&g->q, held[--n_held], 1);
 	require(g->q.in_flight == 0);
 	vio_queue_publish(&g->q);
+	/* Nothing is held back when all is pushed. */
+	if (!g->q.fault && !g->q.inflight)
+		require(g->q.used_idx == g->q.next_avail);
 	vio_queue_pending(&g->q);
 	vio_queue_arm(&g->q);
 }
@@ -145,6 +148,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	cfg.size = (uint16_t)(1u << (how & 7) % 7);
 	cfg.event_idx = how & 8;
 	cfg.indirect = how & 16;
+	cfg.in_order = !(how & 8) != !(how & 128);
 	cfg.next_avail = how & 32 ? 0xfffe : 0;
 	guest_open(&g, &in);
 	if (how & 64) {
