@@ -97,9 +97,8 @@ def run(peer, conform, folder):
         process = subprocess.Popen([peer.program, *peer.command(folder)], stdin=subprocess.PIPE, stdout=log, stderr=log)
     try:
         await_socket(peer, process, folder)
-        r = subprocess.run([conform, "--device", peer.device, "--kind", "requirement", "--kind", "robustness",
-                            "--patience", PATIENCE, "--format", "json", f"vhost-user:{folder}/{SOCKET}"],
-                           stdout=subprocess.PIPE, text=True, timeout=TIMEOUT)
+        r = subprocess.run([conform, "--device", peer.device, "--patience", PATIENCE, "--format", "json",
+                            f"vhost-user:{folder}/{SOCKET}"], stdout=subprocess.PIPE, text=True, timeout=TIMEOUT)
         status = process.poll()
     finally:
         end(process)
