@@ -198,6 +198,31 @@ static void seed_queue_reset(struct seed *s)
 	seed_bar(s, 0, VIRTIO_PCI_COMMON_STATUS, 1, 0);
 }
 
+/* Suspends, has things happen, resumes; and resets while suspended. */
+static void seed_suspend(struct seed *s)
+{
+	seed_start(s);
+	seed_request(s);
+	seed_byte(s, OP_DRIVER_OK);
+	seed_ram(s, 0x1002, 2, 2);
+	seed_byte(s, OP_KICK);
+	seed_byte(s, 0);
+	seed_byte(s, OP_CONFIG_EVENT);
+	seed_byte(s, 3);
+	seed_byte(s, 9);
+	seed_bar(s, 0, 0x3004, 4, 0xdeadbeef);
+	seed_byte(s, OP_DRIVER_OK);
+	seed_byte(s, OP_KICK);
+	seed_byte(s, 0);
+	seed_byte(s, OP_DRIVER_OK);
+	seed_bar(s, 0, VIRTIO_PCI_COMMON_Q_RESET, 2, 1);
+	seed_bar(s, 0, VIRTIO_PCI_COMMON_STATUS, 1, 0);
+	seed_start(s);
+	seed_request(s);
+	seed_byte(s, OP_DRIVER_OK);
+	seed_byte(s, OP_BUS_RESET);
+}
+
 static void seed_save(const char *dir, const char *name, struct seed *s)
 {
 	char path[4096];
@@ -227,6 +252,8 @@ static void seed_all(const char *dir)
 	seed_save(dir, "common", &s);
 	seed_queue_reset(&s);
 	seed_save(dir, "queue-reset", &s);
+	seed_suspend(&s);
+	seed_save(dir, "suspend", &s);
 }
 
 static void run_file(const char *path)
