@@ -11,16 +11,6 @@
 
 #include <viodm/port.h>
 
-/* Younger than the oldest kernel headers in use. */
-#ifndef VIRTIO_NET_F_GUEST_USO4
-#define VIRTIO_NET_F_GUEST_USO4 54
-#define VIRTIO_NET_F_GUEST_USO6 55
-#define VIRTIO_NET_F_HOST_USO	56
-#endif
-#ifndef VIRTIO_NET_HDR_GSO_UDP_L4
-#define VIRTIO_NET_HDR_GSO_UDP_L4 5
-#endif
-
 /*
  * What a driver says about a frame of `len` bytes that it transmits, against the features it
  * accepted (VIRTIO_NET_F_...). `hdr` is a private copy, and becomes what a port may be given: bits
