@@ -35,6 +35,8 @@ int drv_net_init(struct drv_net *n, struct drv_device *dev)
 		.hdr_len = hash ? sizeof(struct drv_net_hdr) : HDR_LEN,
 		.mergeable = drv_device_has(dev, VIRTIO_NET_F_MRG_RXBUF),
 	};
+	if (n->pairs == 0) /* what a device must not say: NET-DEV-002 */
+		n->pairs = 1;
 	if (drv_device_has(dev, VIRTIO_NET_F_CTRL_VQ))
 		n->ctrl = 2 * n->pairs; /* NET-IMP-001 */
 	n->ring = calloc(2u * n->pairs, sizeof(*n->ring));
