@@ -432,9 +432,9 @@ static int queue_rearm(struct vio_queue *q)
 	if (VIO_DEFECT("used-flags-with-event-idx") && q->event_idx)
 		store16(&q->used->flags, VRING_USED_F_NO_NOTIFY);
 	if (q->event_idx)
-		store16(avail_event(q), q->next_avail);
-	else if (q->kicks_off)
-		set_kicks_off(q, false);
+		store16(avail_event(q), q->lazy ? q->next_avail + q->lazy - 1 : q->next_avail);
+	else if (q->kicks_off != (q->lazy > 0))
+		set_kicks_off(q, q->lazy > 0);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	return queue_look(q);
 }
@@ -457,13 +457,22 @@ static __attribute__((noinline)) int queue_refill(struct vio_queue *q)
 
 bool vio_queue_pending(const struct vio_queue *q)
 {
-	return q->started && !q->fault && !q->idle &&
-	       (q->resubmitted != q->n_resubmit || load16(&q->avail->idx) != q->next_avail);
+	uint16_t n;
+
+	if (!q->started || q->fault || q->idle)
+		return false;
+	n = load16(&q->avail->idx) - q->next_avail;
+	return (n > 0 && n >= q->lazy) || q->resubmitted != q->n_resubmit;
 }
 
 bool vio_queue_arm(struct vio_queue *q)
 {
-	return q->started && !q->fault && !q->idle && queue_rearm(q) != 0;
+	int r;
+
+	if (!q->started || q->fault || q->idle)
+		return false;
+	r = queue_rearm(q);
+	return r < 0 || (r > 0 && (!q->lazy || vio_queue_pending(q)));
 }
 
 static void inflight_take(struct vio_queue *q, struct vio_chain *c)

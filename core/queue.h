@@ -134,6 +134,7 @@ struct vio_queue {
 	bool polled;	       /* the owner polls; pop does not arm kicks, vio_queue_arm() does */
 	bool untimed;	       /* how long chains take says nothing; set by the model at start */
 	bool idle;	       /* the model wants no more chains for now */
+	uint16_t lazy;	       /* kicks are for so many chains; 0: for each */
 	bool kicks_off;	       /* VRING_USED_F_NO_NOTIFY is set (only without event index) */
 	bool started;
 	const char *fault; /* which rule the driver broke, or NULL */
@@ -210,6 +211,17 @@ static inline void vio_queue_set_polled(struct vio_queue *q, bool polled)
 static inline void vio_queue_set_idle(struct vio_queue *q, bool idle)
 {
 	q->idle = idle;
+}
+
+/*
+ * For a model that looks at the queue by itself from time to time: from now on kicks are asked for
+ * when `n` chains wait, and fewer are no work for an owner that polls; without EVENT_IDX there are
+ * no kicks. 0: a kick for every chain again. Holds once pop has returned 0, or from
+ * vio_queue_arm() on. 0 after start.
+ */
+static inline void vio_queue_set_lazy(struct vio_queue *q, uint16_t n)
+{
+	q->lazy = n;
 }
 
 /* True when the driver has made something available since pop looked; one load, nothing written. */

@@ -413,6 +413,7 @@ static void net_set(struct net *net, const struct vio_net_config *cfg,
 	net->port_frame_max = info->mtu ? info->mtu + NET_ETH_LEN + NET_VLAN_LEN : VIO_FRAME_MAX;
 	net->pairs = cfg->pairs;
 	net->mtu = cfg->mtu;
+	net->moderation_us = cfg->moderation_us;
 	if (cfg->has_mac)
 		memcpy(net->mac, cfg->mac, sizeof(net->mac));
 	else if (info->has_mac)

@@ -5,18 +5,6 @@
  */
 #include "net_internal.h"
 
-#include <errno.h>
-#include <sys/timerfd.h>
-#include <unistd.h>
-
-static void timer_set(struct net_line *l, uint32_t usecs)
-{
-	struct itimerspec t = {
-		.it_value = {.tv_sec = usecs / 1000000, .tv_nsec = usecs % 1000000 * 1000}};
-
-	timerfd_settime(l->timer.fd, 0, &t, NULL);
-}
-
 /* Interrupts for all that was published since the last time. */
 static void line_fire(struct net_line *l)
 {
@@ -24,7 +12,7 @@ static void line_fire(struct net_line *l)
 
 	l->counted = 0;
 	l->since = l->q->published;
-	timer_set(l, 0);
+	net_timer_set(&l->timer, 0, false);
 	vio_device_notify(&l->pair->net->base, l->q, since);
 }
 
@@ -45,35 +33,18 @@ void net_line_coalesce(struct net_line *l, uint32_t frames)
 	if (frames == 0)
 		return;
 	if (l->counted == 0)
-		timer_set(l, l->coal.max_usecs);
+		net_timer_set(&l->timer, l->coal.max_usecs, false);
 	l->counted += frames;
 	/* Never more than the ring holds: the driver might have nothing left to go on with. */
 	if (l->counted >= l->coal.max_packets || l->counted >= l->q->size)
 		line_fire(l);
 }
 
-static int timer_open(struct net_line *l)
-{
-	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-	int r;
-
-	if (fd < 0)
-		return -errno;
-	l->timer.fd = fd;
-	l->timer.on_ready = on_timer;
-	r = vio_loop_watch(l->pair->loop, &l->timer);
-	if (r < 0) {
-		close(fd);
-		l->timer.fd = -1;
-	}
-	return r;
-}
-
 void net_line_set(struct net_line *l, const struct net_coal *coal)
 {
 	bool on = coal->max_packets > 0 && coal->max_usecs > 0;
 
-	if (on && l->timer.fd < 0 && timer_open(l) < 0)
+	if (on && l->timer.fd < 0 && net_timer_open(l->pair->loop, &l->timer) < 0)
 		on = false; /* more interrupts than asked for are allowed */
 	l->coal = on ? *coal : (struct net_coal){0};
 	/* "Notifications When Coalescing Parameters Change" */
@@ -81,23 +52,19 @@ void net_line_set(struct net_line *l, const struct net_coal *coal)
 		if (!on || l->counted >= coal->max_packets)
 			line_fire(l);
 		else
-			timer_set(l, coal->max_usecs);
+			net_timer_set(&l->timer, coal->max_usecs, false);
 	}
 }
 
 void net_line_init(struct net_line *l, struct net_pair *p, struct vio_queue *q)
 {
-	*l = (struct net_line){.q = q, .pair = p, .timer.fd = -1};
+	*l = (struct net_line){.q = q, .pair = p, .timer = {.fd = -1, .on_ready = on_timer}};
 }
 
 void net_line_fini(struct net_line *l)
 {
 	if (l->counted > 0)
 		line_fire(l);
-	if (l->timer.fd >= 0) {
-		vio_loop_unwatch(l->pair->loop, &l->timer);
-		close(l->timer.fd);
-	}
-	l->timer.fd = -1;
+	net_timer_close(l->pair->loop, &l->timer);
 	l->q = NULL;
 }

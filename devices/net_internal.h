@@ -12,6 +12,8 @@
  *   net_ctrl.c    the control queue
  *   net_coal.c    interrupts, later
  *   net_mail.c    frames for a pair of another loop
+ *   net_pace.c    chains, later
+ *   net_timer.c   timers
  *
  * Threads. A pair belongs to its loop. What the control queue (which may run on another loop) and
  * the operator set is in struct net_settings. There are three: `want`, which is changed under
@@ -93,6 +95,21 @@ struct net_line {
 	struct net_pair *pair;
 };
 
+/* When a pair looks at its transmit queue. */
+struct net_pace {
+	struct vio_watch timer; /* fd -1: none, whenever the driver kicks */
+	uint32_t usecs;
+	bool on;      /* by the timer */
+	bool rx_held; /* the receive queue, too */
+	/* of the present window of runs or ticks */
+	uint8_t n, empty;
+	uint64_t since, kicks, frames, bytes;
+	/* at the last tick */
+	uint64_t ticked, seen_tx, seen_rx;
+	/* windows to leave out, and after the next time that gathered nothing */
+	uint16_t skip, skip_next;
+};
+
 struct net_tx {
 	struct vio_chain *chain[NET_TX_BATCH];
 	struct vio_frame frame[NET_TX_BATCH]; /* by chain; n_iov 0: not to be sent */
@@ -145,6 +162,7 @@ struct net_pair {
 			     */
 	bool selected;	    /* what vio_port_select() was told */
 	struct net_line rxl, txl;
+	struct net_pace pace;
 	struct net_rx *rx;
 	struct net_tx *tx;
 
@@ -179,6 +197,7 @@ struct net {
 	uint64_t port_offloads;
 	uint32_t port_frame_max; /* bytes of its longest frame without segmentation, at the start */
 	uint16_t pairs;
+	uint32_t moderation_us;
 
 	/* From FEATURES_OK until reset. */
 	uint64_t features;
@@ -279,6 +298,8 @@ void net_rx_flush(struct vio_port_queue *pq);
 int net_tx_start(struct net_pair *p, struct vio_queue *q);
 void net_tx_stop(struct net_pair *p);
 bool net_tx_run(struct net_pair *p);
+/* Runs it before the loop sleeps. */
+void net_tx_again(struct net_pair *p);
 void net_tx_writable(struct vio_port_queue *pq);
 
 /* ---- net_ctrl.c */
@@ -286,6 +307,29 @@ void net_tx_writable(struct vio_port_queue *pq);
 int net_ctrl_start(struct net *net, struct vio_queue *q, struct vio_loop *loop);
 void net_ctrl_stop(struct net *net);
 bool net_ctrl_run(struct net *net);
+
+/* ---- net_pace.c: of a pair whose transmit queue runs */
+
+void net_pace_start(struct net_pair *p);
+void net_pace_stop(struct net_pair *p);
+
+/* The slow half of net_pace_ran(). */
+void net_pace_kicked(struct net_pair *p);
+
+/* The transmit queue was run for a kick, or because it is polled. */
+static inline void net_pace_ran(struct net_pair *p)
+{
+	if (p->pace.timer.fd >= 0 && !p->pace.on)
+		net_pace_kicked(p);
+}
+
+/* ---- net_timer.c */
+
+/* On a watch with on_ready set, which begins with vio_event_take(). 0 or -errno, and fd is -1. */
+int net_timer_open(struct vio_loop *loop, struct vio_watch *w);
+void net_timer_close(struct vio_loop *loop, struct vio_watch *w);
+/* In `usecs`, and, if `again`, every time; 0: not at all. */
+void net_timer_set(const struct vio_watch *w, uint32_t usecs, bool again);
 
 /* ---- net_coal.c */
 

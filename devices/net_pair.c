@@ -323,8 +323,12 @@ bool net_queue_run(struct vio_device *dev, struct vio_queue *q)
 	if (q->device_data == &net->ctrl)
 		return net_ctrl_run(net);
 	net_sync(p);
-	if (q == p->txl.q)
-		return net_tx_run(p);
+	if (q == p->txl.q) {
+		bool more = net_tx_run(p);
+
+		net_pace_ran(p);
+		return more;
+	}
 	net_rx_wake(p);
 	return false;
 }

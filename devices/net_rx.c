@@ -534,7 +534,7 @@ void net_rx_mail(struct net_pair *p)
 
 void net_rx_wake(struct net_pair *p)
 {
-	if (!p->rx->starved)
+	if (!p->rx->starved || p->pace.rx_held)
 		return;
 	vio_queue_set_idle(p->rxl.q, true);
 	if (!rx_open(p))
@@ -588,6 +588,7 @@ void net_rx_stop(struct net_pair *p)
 {
 	struct net_rx *rx = p->rx;
 
+	p->pace.rx_held = false;
 	vio_port_receive(p->pq, false);
 	net_mail_close(&p->mail);
 	/* What is held goes to whoever starts the queue again. */

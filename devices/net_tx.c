@@ -215,6 +215,11 @@ bool net_tx_run(struct net_pair *p)
 	return true;
 }
 
+void net_tx_again(struct net_pair *p)
+{
+	vio_loop_defer(p->loop, &p->tx->again);
+}
+
 void net_tx_writable(struct vio_port_queue *pq)
 {
 	struct net_pair *p = pq->user_data;
@@ -222,7 +227,7 @@ void net_tx_writable(struct vio_port_queue *pq)
 	if (!p->tx || !p->tx->stalled || vio_device_failed(&p->net->base))
 		return;
 	if (tx_batch(p))
-		vio_loop_defer(p->loop, &p->tx->again); /* and what came meanwhile */
+		net_tx_again(p); /* and what came meanwhile */
 }
 
 static void on_again(struct vio_defer *d)
@@ -231,7 +236,7 @@ static void on_again(struct vio_defer *d)
 	struct net_pair *p = tx->pair;
 
 	if (!vio_device_failed(&p->net->base) && net_tx_run(p))
-		vio_loop_defer(p->loop, &tx->again);
+		net_tx_again(p);
 }
 
 /* ---- start and stop ----------------------------------------------------------------------------
@@ -252,6 +257,7 @@ int net_tx_start(struct net_pair *p, struct vio_queue *q)
 	tx->pair = p;
 	p->tx = tx;
 	net_line_init(&p->txl, p, q);
+	net_pace_start(p);
 	return 0;
 }
 
@@ -259,6 +265,7 @@ void net_tx_stop(struct net_pair *p)
 {
 	struct net_tx *tx = p->tx;
 
+	net_pace_stop(p);
 	vio_loop_cancel(p->loop, &tx->again);
 	/* What the port has not taken goes to whoever starts the queue again. */
 	vio_queue_unpop(p->txl.q, tx->n - tx->done);

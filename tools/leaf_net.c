@@ -19,6 +19,7 @@ struct net_opts {
 	bool offloads;
 	bool mrg_rxbuf;
 	bool hash;
+	unsigned moderation_us;
 	char *capture;
 	unsigned snaplen;
 };
@@ -69,6 +70,13 @@ static const struct vio_opt net_opts[] = {
 	 .offset = offsetof(struct net_opts, hash),
 	 .def = "off",
 	 .help = "offer receive hashes and, with several pairs, receive side scaling"},
+	{.name = "moderation-us",
+	 .type = VIO_OPT_UINT,
+	 .offset = offsetof(struct net_opts, moderation_us),
+	 .def = "200",
+	 .max = 10000,
+	 .help = "while a driver transmits in bulk, microseconds that frames may wait for others; "
+		 "0: none waits"},
 	{.name = "capture",
 	 .type = VIO_OPT_PATH,
 	 .offset = offsetof(struct net_opts, capture),
@@ -141,6 +149,7 @@ static int net_create(const struct part *parts, const struct vio_device_env *env
 		.mtu = (uint16_t)o->mtu,
 		.speed = o->speed,
 		.hash = o->hash,
+		.moderation_us = o->moderation_us,
 	};
 
 	memcpy(cfg.mac, o->mac, sizeof(cfg.mac));

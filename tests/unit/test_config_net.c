@@ -39,7 +39,8 @@ static void refused(const char *text, const char *want)
 #define PORTS "tap, macvtap, user, stream, dgram, loop"
 #define KEYS                                                                                       \
 	"transport, backend, port, mac, queue-pairs, queue-size, mtu, speed, offloads, "           \
-	"mrg-rxbuf, hash, capture, capture-snaplen, notification-data, vectors, socket, "          \
+	"mrg-rxbuf, hash, moderation-us, capture, capture-snaplen, notification-data, vectors, "   \
+	"socket, "                                                                                 \
 	"socket-mode, socket-owner, socket-group, sealed-memory, in-order, iothreads, "            \
 	"interface, fds, network, host, dns, dhcp-start, "                                         \
 	"ipv6, ipv6-network, hostname, restricted, forward, max-sockets, connect, listen, "        \
