@@ -44,7 +44,7 @@ def dpdk(folder):
     """A card whose network sends back what it gets. It polls, on any CPU, and ends with its standard input."""
     cpus = ",".join(str(cpu) for cpu in os.sched_getaffinity(0))
     return ["--lcores", f"0@({cpus}),1@({cpus})", "--no-huge", "-m", "128", "--no-pci", "--no-telemetry",
-            "--file-prefix", f"viodm{os.getpid()}", "--log-level", "lib.vhost.config:error",
+            "--file-prefix", folder.name, "--log-level", "lib.vhost.config:error",
             "--vdev", f"net_vhost0,iface={folder}/{SOCKET},queues=1", "--", "--auto-start", "--disable-link-check",
             "--no-flush-rx", "--total-num-mbufs=4096", "--forward-mode=io"]
 
@@ -82,13 +82,16 @@ def await_socket(peer, process, folder):
         time.sleep(0.02)
 
 
-def end(process):
+def end(process, folder):
     process.terminate()
     try:
         process.wait(timeout=10)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+    # DPDK leaves this behind
+    for runtime in ("/var/run", os.environ.get("XDG_RUNTIME_DIR", "/tmp")):
+        shutil.rmtree(f"{runtime}/dpdk/{folder.name}", ignore_errors=True)
 
 
 def run(peer, conform, folder):
@@ -101,7 +104,7 @@ def run(peer, conform, folder):
                             f"vhost-user:{folder}/{SOCKET}"], stdout=subprocess.PIPE, text=True, timeout=TIMEOUT)
         status = process.poll()
     finally:
-        end(process)
+        end(process, folder)
     if status is not None:
         fail(f"{peer.program} ended with {status} in the middle of it:", (folder / LOG).read_text(errors="replace"))
     if r.returncode not in (0, 1):
