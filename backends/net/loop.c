@@ -170,7 +170,7 @@ static bool loop_takes(uint64_t offloads, const struct vio_frame_hdr *hdr)
 		need |= GUEST_USO; /* with one alone we would have to look which it is */
 		break;
 	default:
-		break;
+		return false; /* nobody knows that one */
 	}
 	return (offloads & need) == need;
 }

@@ -178,6 +178,15 @@ static bool find_headers(struct segments *s)
 	}
 }
 
+/* A piece with its headers is so short that each of its lengths has 16 bits. */
+static void limit_size(struct segments *s)
+{
+	uint16_t max = (UINT16_MAX - FRAGMENT_LEN - s->body) & ~7u;
+
+	if (s->size > max)
+		s->size = max;
+}
+
 int segments_begin(struct segments *s, const struct vio_frame *f)
 {
 	s->more = false;
@@ -187,6 +196,7 @@ int segments_begin(struct segments *s, const struct vio_frame *f)
 	if (s->size == 0 || !copy_frame(s, f) || !find_headers(s) ||
 	    s->body + FRAGMENT_LEN > SEGMENT_HEAD_MAX)
 		return -EINVAL;
+	limit_size(s);
 	s->at = s->body;
 	s->n = 0;
 	s->more = true;

@@ -294,6 +294,58 @@ static void test_cut(void)
 	rig_close(&r);
 }
 
+/* Lengths have 16 bits, and no frame is longer than frames are, whatever the driver asks for. */
+static void test_longest(void)
+{
+	static const struct shape longest[] = {
+		{TCP4, false, 0, 0, 0, VIO_FRAME_MAX - 54, 65535},
+		{USO, false, 0, 0, 0, VIO_FRAME_MAX - 42, 65535},
+		{UFO, false, 0, 0, 0, VIO_FRAME_MAX - 42, 65535},
+		{UFO, true, 0, 0, 0, VIO_FRAME_MAX - 62, 65535},
+	};
+	static struct made m;
+	struct rig r;
+
+	rig_open(&r, 0);
+	for (size_t i = 0; i < VIO_ARRAY_LEN(longest); i++) {
+		struct shape s = longest[i];
+
+		user_receive(r.u, USER_KEEP);
+		make_frame(&m, &s);
+		CU_ASSERT_EQUAL(vio_port_send(r.u->pq, &m.frame, 1), 1);
+		CU_ASSERT_EQUAL_FATAL(r.u->n, 2);
+		if (s.type == UFO) {
+			s.size = (uint16_t)(r.u->got[0].len - m.l4 - (s.v6 ? 8 : 0));
+			check_fragments(&m, &s, r.u);
+		} else {
+			s.size = (uint16_t)(r.u->got[0].len - m.body);
+			check_segments(&m, &s, r.u);
+		}
+		user_drop(r.u);
+	}
+	rig_close(&r);
+}
+
+/* A kind of segments that nobody knows goes to nobody, whatever is taken. */
+static void test_unknown(void)
+{
+	static const uint8_t types[] = {2, 6, 0x22, 0x7f, ECN};
+	static struct made m;
+	struct rig r;
+
+	rig_open(&r, ALL_GUEST);
+	user_receive(r.u, USER_KEEP);
+	for (size_t i = 0; i < VIO_ARRAY_LEN(types); i++) {
+		make_frame(&m, &shapes[0]);
+		m.frame.hdr.gso_type = types[i];
+		CU_ASSERT_EQUAL(vio_port_send(r.u->pq, &m.frame, 1), 1);
+		user_settle(r.u);
+		CU_ASSERT_EQUAL(r.u->n, 0);
+		user_drop(r.u);
+	}
+	rig_close(&r);
+}
+
 /* Who takes them has them as they were sent; only who takes all of what a frame asks for. */
 static void test_whole(void)
 {
@@ -454,7 +506,8 @@ static void test_nonsense(void)
 }
 
 static CU_TestInfo tests[] = {
-	{"segments and fragments", test_cut}, {"whole to who takes it", test_whole},
+	{"segments and fragments", test_cut}, {"longest frames", test_longest},
+	{"unknown kinds", test_unknown},      {"whole to who takes it", test_whole},
 	{"backpressure", test_backpressure},  {"turns", test_turns},
 	{"nonsense", test_nonsense},	      CU_TEST_INFO_NULL,
 };
