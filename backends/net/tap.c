@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include <viodm/loop.h>
 
@@ -22,6 +23,7 @@ struct tap_queue {
 	struct vio_defer defer; /* tells that the interface is gone */
 	bool on;		/* the device takes frames, and did not say it has no room */
 	bool unselected;
+	bool drains; /* unselected, but frames come all the same: they are read and dropped */
 	bool gone;
 	bool blocked; /* frames wait with the sender */
 	struct iovec iov[IOV_MAX];
@@ -107,10 +109,24 @@ static void tap_read_batch(struct tap_queue *tq)
 		user->flush(&tq->base);
 }
 
+/* Drops what waits, up to a batch. Of a frame nothing but its header is read. */
+static void tap_drain(struct tap_queue *tq)
+{
+	struct vio_frame_hdr hdr;
+	ssize_t r = 1;
+
+	for (unsigned n = 0; n < BATCH && r > 0; n++)
+		r = read(tq->fd, &hdr, sizeof(hdr));
+	if (r < 0 && errno != EAGAIN && errno != EINTR)
+		tap_gone(tq);
+}
+
 /* A disabled tap has an error to tell all the time. */
 static void tap_watch(struct tap_queue *tq)
 {
-	if (!tq->on || tq->unselected || tq->gone)
+	bool reads = tq->unselected ? tq->drains : tq->on;
+
+	if (!reads || tq->gone)
 		vio_loop_unwatch(tq->loop, &tq->readable);
 	else if (!tq->readable.loop_data && vio_loop_watch(tq->loop, &tq->readable) < 0)
 		tap_gone(tq);
@@ -120,7 +136,10 @@ static void on_readable(struct vio_watch *watch)
 {
 	struct tap_queue *tq = vio_container_of(watch, struct tap_queue, readable);
 
-	tap_read_batch(tq);
+	if (tq->unselected)
+		tap_drain(tq);
+	else
+		tap_read_batch(tq);
 	tap_watch(tq);
 }
 
@@ -210,15 +229,23 @@ static void tap_receive(struct vio_port_queue *pq, bool on)
 	tap_watch(tq);
 }
 
-/* Frames of the first pair are those of all that is not spread. */
+/*
+ * NET-DEV-125, NET-DEV-126: what comes for a pair goes to another one, or is dropped, and does not
+ * wait. An interface of one queue cannot be told so.
+ */
 static void tap_select(struct vio_port_queue *pq, bool on)
 {
 	struct tap_queue *tq = to_queue(pq);
 
-	if (pq->index == 0 || tq->unselected == !on)
+	if (tq->unselected == !on)
 		return;
+	if (!on)
+		tq->drains = tap_enable(to_tap(pq->port), pq->index, false) < 0;
+	else if (!tq->drains)
+		tap_enable(to_tap(pq->port), pq->index, true);
+	else if (!tq->gone)
+		tap_drain(tq);
 	tq->unselected = !on;
-	tap_enable(to_tap(pq->port), pq->index, on);
 	tap_watch(tq);
 }
 
@@ -248,7 +275,8 @@ static int tap_attach(struct vio_port *port, uint16_t index, struct vio_loop *lo
 			return r;
 		}
 	}
-	tap_enable(tp, index, true);
+	if (index > 0)
+		tap_enable(tp, index, true);
 	*out = &tq->base;
 	return 0;
 }
@@ -261,7 +289,9 @@ static void tap_detach(struct vio_port_queue *pq)
 	vio_loop_unwatch(tq->loop, &tq->writable);
 	vio_loop_unwatch(tq->loop, &tq->links);
 	vio_loop_cancel(tq->loop, &tq->defer);
-	tap_enable(to_tap(pq->port), pq->index, false);
+	/* Frames for the first pair wait for whoever attaches it next. */
+	if (pq->index > 0 || (tq->unselected && !tq->drains))
+		tap_enable(to_tap(pq->port), pq->index, pq->index == 0);
 	free(tq);
 }
 

@@ -39,9 +39,10 @@ void tap_close(struct vio_port *port);
 bool tap_deleted(struct tap_port *tp);
 
 /*
- * Enables or disables the descriptor of a pair but the first: incoming frames are spread over the
- * enabled ones. When it fails the interface is gone or as good as, and reading will tell.
+ * Enables or disables the descriptor of a pair: incoming frames are spread over the enabled ones,
+ * and dropped when there is none. 0, or -errno: of many queues this is not, or the interface is
+ * gone or as good as, and reading will tell.
  */
-void tap_enable(struct tap_port *tp, uint16_t index, bool on);
+int tap_enable(struct tap_port *tp, uint16_t index, bool on);
 
 #endif

@@ -140,12 +140,11 @@ bool tap_deleted(struct tap_port *tp)
 	return tap_ioctl(tp->fd[0], TUNGETIFF, &ifr) < 0;
 }
 
-void tap_enable(struct tap_port *tp, uint16_t index, bool on)
+int tap_enable(struct tap_port *tp, uint16_t index, bool on)
 {
 	struct ifreq ifr = {.ifr_flags = on ? IFF_ATTACH_QUEUE : IFF_DETACH_QUEUE};
 
-	if (index > 0)
-		ioctl(tp->fd[index], TUNSETQUEUE, &ifr);
+	return tap_ioctl(tp->fd[index], TUNSETQUEUE, &ifr);
 }
 
 /*

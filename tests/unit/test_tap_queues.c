@@ -250,11 +250,94 @@ static void test_multi_queue(void)
 	rig_fini(&t);
 }
 
+/* Frames from the host's side, of our type: whichever pair they come by. */
+static unsigned host_sends_some(struct rig *t)
+{
+	unsigned sum = 0;
+
+	for (unsigned i = 0; i < 10; i++)
+		host_sends(t, 100, i);
+	for (unsigned turn = 0; turn < 5; turn++)
+		vio_loop_manual_run(t->loop, 10);
+	user_settle(t->u[0]);
+	CU_ASSERT_EQUAL(vio_loop_manual_run(t->loop, 0), 0);
+	for (unsigned i = 0; i < t->pairs; i++) {
+		sum += t->u[i]->n;
+		user_drop(t->u[i]);
+	}
+	return sum;
+}
+
+/* NET-DEV-125: what would come for the first pair goes to others, and it sends all the same. */
+static void test_first_pair_left_out(void)
+{
+	unsigned came[4];
+	uint8_t data[100];
+	struct rig t;
+
+	rig_init(&t, 4);
+	for (unsigned i = 0; i < 4; i++)
+		user_receive(t.u[i], 100000);
+	vio_port_select(t.u[0]->pq, false);
+	host_sends_flows(&t, 200, came);
+	CU_ASSERT_TRUE(!came[0] && came[1] && came[2] && came[3]);
+	fill(data, 100, 1);
+	CU_ASSERT_TRUE(user_send(t.u[0], data, 100));
+	CU_ASSERT_TRUE(host_gets(&t, 100, 1));
+	vio_port_select(t.u[0]->pq, true);
+	host_sends_flows(&t, 200, came);
+	CU_ASSERT_TRUE(came[0] && came[1] && came[2] && came[3]);
+	CU_ASSERT_EQUAL(t.n_down, 0);
+	rig_fini(&t);
+}
+
+/* NET-DEV-126: with no pair to go to frames are dropped. They do not come later. */
+static void no_pair(unsigned pairs)
+{
+	uint8_t data[100];
+	struct rig t;
+
+	rig_init(&t, pairs);
+	for (unsigned i = 0; i < pairs; i++) {
+		user_receive(t.u[i], 1000);
+		vio_port_select(t.u[i]->pq, false);
+	}
+	CU_ASSERT_EQUAL(host_sends_some(&t), 0);
+	fill(data, 100, 1);
+	CU_ASSERT_TRUE(user_send(t.u[0], data, 100));
+	CU_ASSERT_TRUE(host_gets(&t, 100, 1));
+	for (unsigned i = 0; i < 20; i++) /* behind our back, too */
+		host_sends(&t, 100, i);
+	vio_port_select(t.u[0]->pq, true);
+	user_settle(t.u[0]);
+	CU_ASSERT_EQUAL(t.u[0]->n, 0);
+	CU_ASSERT_EQUAL(host_sends_some(&t), 10);
+
+	/* Whoever attaches it next has its frames, those that come before, too. */
+	vio_port_select(t.u[0]->pq, false);
+	user_detach(t.u[0]);
+	host_sends(&t, 100, 7);
+	t.u[0] = user_attach(t.port, t.loop, 0);
+	user_receive(t.u[0], 1000);
+	CU_ASSERT_TRUE(user_wait(t.u[0], 1));
+	CU_ASSERT_EQUAL(t.u[0]->n, 1);
+	CU_ASSERT_EQUAL(t.n_down + t.n_up, 0);
+	rig_fini(&t);
+}
+
+static void test_no_pair(void)
+{
+	no_pair(1);
+	no_pair(3);
+}
+
 static CU_TestInfo tests[] = {
 	{"offload bits", test_offload_bits},
 	{"offloads received", test_offloads_received},
 	{"offloads sent", test_offloads_sent},
 	{"multi-queue", test_multi_queue},
+	{"the first pair left out", test_first_pair_left_out},
+	{"no pair", test_no_pair},
 	CU_TEST_INFO_NULL,
 };
 
