@@ -262,6 +262,7 @@ static int read_config(struct inproc *p, const struct bench_opts *o)
 	r = vio_config_create(&p->section, 1, &p->cfg);
 	if (r < 0)
 		return bench_error(p->base.name, "%s", strerror(-r));
+	vio_config_ignore(p->cfg, machine_sections);
 	r = vio_config_read(p->cfg, o->config);
 	for (unsigned i = 0; r == 0 && i < o->n_set; i++)
 		r = vio_config_set(p->cfg, o->set[i]);

@@ -236,6 +236,12 @@ int config_open_section(struct vio_config *cfg, const struct origin *at, const c
 			return open_own(cfg, at, *out, name);
 		}
 	}
+	for (const char *const *t = cfg->ignored; t && *t; t++) {
+		if (strcmp(*t, type) == 0) {
+			*out = &cfg->skipped;
+			return 0;
+		}
+	}
 	leaf = find_type(type);
 	return leaf ? open_named(cfg, at, leaf, name, out) : unknown_type(cfg, at, type);
 }
@@ -293,6 +299,11 @@ int vio_config_create(const struct vio_config_section *sections, size_t n, struc
 	}
 	*out = cfg;
 	return 0;
+}
+
+void vio_config_ignore(struct vio_config *cfg, const char *const *types)
+{
+	cfg->ignored = types;
 }
 
 void vio_config_destroy(struct vio_config *cfg)

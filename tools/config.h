@@ -69,6 +69,12 @@ struct vio_config_section {
 VIO_EXPORT int vio_config_create(const struct vio_config_section *sections, size_t n,
 				 struct vio_config **out);
 
+/*
+ * Says which sections belong to other programs, by type, up to NULL: whatever vio_config_read()
+ * finds there is left alone, and may be wrong. Borrowed. Not said: there are none.
+ */
+VIO_EXPORT void vio_config_ignore(struct vio_config *cfg, const char *const *types);
+
 /* Frees the config and the strings it filled in. After its assembly. NULL is allowed. */
 VIO_EXPORT void vio_config_destroy(struct vio_config *cfg);
 

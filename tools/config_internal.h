@@ -68,7 +68,9 @@ struct vio_config {
 	size_t n_own;
 	struct object **devices; /* of these the devices; after the check */
 	size_t n_devices;
-	const char *program; /* who does not take every transport; NULL: nobody */
+	const char *const *ignored; /* types of other programs' sections, up to NULL; or NULL */
+	struct object skipped;	    /* what stands for those */
+	const char *program;	    /* who does not take every transport; NULL: nobody */
 	unsigned transports;
 	char **sources; /* strings that origins point to */
 	size_t n_sources;

@@ -35,6 +35,7 @@ static int load(const struct daemon_args *args, const struct vio_config_section 
 	if (r < 0)
 		return r;
 	*out = cfg;
+	vio_config_ignore(cfg, machine_sections);
 	vio_config_take_transports(cfg, "viodm serve", 1u << VIO_CONFIG_VHOST_USER);
 	for (size_t i = 0; i < args->n_files && r == 0; i++)
 		r = vio_config_read(cfg, args->files[i]);

@@ -27,6 +27,8 @@ static const struct vio_opt serve_opts[] = {
 	 .help = "permission bits of the control socket, octal"},
 };
 
+const char *const machine_sections[] = {"vm", NULL};
+
 static int check_section(void *data, char *err)
 {
 	const struct serve_opts *opts = data;

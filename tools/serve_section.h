@@ -20,6 +20,9 @@ struct serve_opts {
 /* Describes the section, whose values go to *opts; both outlive the config. */
 void serve_section(struct serve_opts *opts, struct vio_config_section *section);
 
+/* vio_config_ignore(): what a file for viodm-vmm has besides. */
+extern const char *const machine_sections[];
+
 /* The permission bits of the control socket that a checked section asks for. */
 mode_t serve_control_mode(const struct serve_opts *opts);
 

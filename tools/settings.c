@@ -101,8 +101,11 @@ int config_add_setting(struct vio_config *cfg, struct object *o, const struct or
 		       const char *key, const char *value)
 {
 	const struct setting *old;
-	int r = check_key(cfg, o, at, key);
+	int r;
 
+	if (o == &cfg->skipped)
+		return 0;
+	r = check_key(cfg, o, at, key);
 	if (r)
 		return r;
 	old = find_setting(o, key);

@@ -93,6 +93,7 @@ static int run_check(int argc, char **argv)
 		fprintf(stderr, "viodm: out of memory\n");
 		return EXIT_FAILURE;
 	}
+	vio_config_ignore(cfg, machine_sections);
 	r = parse_check(argc, argv, cfg);
 	if (r < 0 && vio_config_check(cfg))
 		r = report(cfg);

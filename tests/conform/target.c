@@ -61,10 +61,12 @@ static int turn(void *arg)
 static int inproc_config(struct inproc *p, const struct target_config *cfg, const char *path,
 			 char *error, unsigned len)
 {
+	static const char *const others[] = {"vm", "serve", NULL};
 	int r = vio_config_create(NULL, 0, &p->cfg);
 
 	if (r < 0)
 		return r;
+	vio_config_ignore(p->cfg, others);
 	r = vio_config_read(p->cfg, path);
 	for (unsigned i = 0; r == 0 && i < cfg->n_options; i++)
 		r = vio_config_set(p->cfg, cfg->options[i]);

@@ -69,6 +69,7 @@ static const struct vio_opt vm_opts[] = {
 
 static struct vio_config *fresh(struct vio_config_section *section, struct vm *vm)
 {
+	static const char *const ignored[] = {"other", NULL};
 	struct vio_config *cfg;
 
 	*section = (struct vio_config_section){.type = "vm",
@@ -78,6 +79,7 @@ static struct vio_config *fresh(struct vio_config_section *section, struct vm *v
 					       .data = vm};
 	if (vio_config_create(section, 1, &cfg))
 		abort();
+	vio_config_ignore(cfg, ignored);
 	return cfg;
 }
 

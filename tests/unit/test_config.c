@@ -91,6 +91,29 @@ static void test_long_value(void)
 	refused(text, "t.ini:3: the line is too long");
 }
 
+/* What other programs read stays out of the way, and is not judged. */
+static void test_ignored_sections(void)
+{
+	static const char *const types[] = {"host", "guest", NULL};
+	static const char text[] =
+		"[host]\nshell = /bin/sh\nshell = again\n[guest]\n[host x]\na = 1\n"
+		"[rng r0]\n";
+	struct vio_config *cfg;
+
+	MUST(vio_config_create(NULL, 0, &cfg));
+	vio_config_ignore(cfg, types);
+	CU_ASSERT_EQUAL(vio_config_read_buffer(cfg, "t.ini", text, sizeof(text) - 1), 0);
+	CU_ASSERT_EQUAL(vio_config_check(cfg), 0);
+	CU_ASSERT_EQUAL(vio_config_n_devices(cfg), 1);
+	vio_config_destroy(cfg);
+
+	MUST(vio_config_create(NULL, 0, &cfg));
+	CU_ASSERT_EQUAL(vio_config_read_buffer(cfg, "t.ini", text, sizeof(text) - 1), -EINVAL);
+	expect_error(cfg,
+		     "t.ini:1: unknown section type \"host\" (known: blk, net, rng, iothread)");
+	vio_config_destroy(cfg);
+}
+
 static void test_sections(void)
 {
 	refused("[blck d]\n", "t.ini:3: unknown section type \"blck\"; did you mean \"blk\"? "
@@ -490,6 +513,7 @@ static CU_TestInfo tests[] = {
 	{"NUL byte", test_nul_byte},
 	{"long values", test_long_value},
 	{"sections", test_sections},
+	{"ignored sections", test_ignored_sections},
 	{"too many sections", test_too_many_sections},
 	{"keys", test_keys},
 	{"files", test_files},
