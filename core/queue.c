@@ -455,6 +455,12 @@ static __attribute__((noinline)) int queue_refill(struct vio_queue *q)
 	return r;
 }
 
+/* Chains to take again are left. The ring is not looked at before they are taken. */
+static bool queue_resubmits(const struct vio_queue *q)
+{
+	return q->resubmitted != q->n_resubmit;
+}
+
 bool vio_queue_pending(const struct vio_queue *q)
 {
 	uint16_t n;
@@ -462,7 +468,7 @@ bool vio_queue_pending(const struct vio_queue *q)
 	if (!q->started || q->fault || q->idle)
 		return false;
 	n = load16(&q->avail->idx) - q->next_avail;
-	return (n > 0 && n >= q->lazy) || q->resubmitted != q->n_resubmit;
+	return (n > 0 && n >= q->lazy) || queue_resubmits(q);
 }
 
 bool vio_queue_arm(struct vio_queue *q)
@@ -471,6 +477,8 @@ bool vio_queue_arm(struct vio_queue *q)
 
 	if (!q->started || q->fault || q->idle)
 		return false;
+	if (queue_resubmits(q))
+		return true;
 	r = queue_rearm(q);
 	return r < 0 || (r > 0 && (!q->lazy || vio_queue_pending(q)));
 }
@@ -590,6 +598,11 @@ static __attribute__((noinline)) void pop_special(struct vio_queue *q, struct vi
 		latency_begin(c);
 }
 
+static inline uint16_t ring_head(struct vio_queue *q)
+{
+	return load16(&q->avail->ring[q->next_avail++ & q->mask]);
+}
+
 int vio_queue_pop(struct vio_queue *q, struct vio_chain **out)
 {
 	struct walk w = {0};
@@ -597,15 +610,15 @@ int vio_queue_pop(struct vio_queue *q, struct vio_chain **out)
 	uint16_t head;
 	int r;
 
-	if (VIO_UNLIKELY(q->resubmitted != q->n_resubmit)) {
+	if (VIO_LIKELY(q->next_avail != q->shadow_avail)) {
+		head = ring_head(q);
+	} else if (queue_resubmits(q) && !q->fault) {
 		head = q->resubmit[q->resubmitted++];
 	} else {
-		if (q->next_avail == q->shadow_avail) {
-			r = queue_refill(q);
-			if (r <= 0)
-				return r;
-		}
-		head = load16(&q->avail->ring[q->next_avail++ & q->mask]);
+		r = queue_refill(q);
+		if (r <= 0)
+			return r;
+		head = ring_head(q);
 	}
 	if (VIO_DEFECT("head-wraps"))
 		head &= q->mask;

@@ -3,6 +3,7 @@
  * In-flight tracking: an owner of the queue dies at every possible moment, the next one takes over
  * with the same area, and each chain is answered exactly once.
  */
+#include <endian.h>
 #include <errno.h>
 
 #include "queue_fix.h"
@@ -300,6 +301,48 @@ static void test_died_with_chains_held_back(void)
 }
 
 /* The area is the peer's memory: whatever it holds, heads stay inside and the queue starts. */
+/* Of two chains to take again the driver broke the first: the second is not handed out, either. */
+static void test_fault_ends_taking_again(void)
+{
+	struct vio_chain *c;
+	struct tracked t;
+	uint16_t head;
+
+	init(&t);
+	offer(&t, 2);
+	head = pop(&t)->head;
+	pop(&t);
+	die(&t);
+	t.f.d.desc[head].addr = htole64(GAP);
+	begin(&t);
+	for (unsigned i = 0; i < 3; i++)
+		CU_ASSERT_EQUAL(vio_queue_pop(&t.f.q, &c), -EPROTO);
+	CU_ASSERT_FALSE(vio_queue_pending(&t.f.q));
+	fini(&t);
+}
+
+/* Arming kicks before everything was taken again is no look at the ring, which comes after that. */
+static void test_armed_while_taking_again(void)
+{
+	uint16_t heads[2];
+	struct tracked t;
+
+	init_order(&t, true);
+	offer(&t, 2);
+	heads[0] = pop(&t)->head;
+	heads[1] = pop(&t)->head;
+	die(&t);
+	begin(&t);
+	offer(&t, 1);
+	CU_ASSERT_TRUE(vio_queue_arm(&t.f.q));
+	CU_ASSERT_EQUAL(pop(&t)->head, heads[0]);
+	CU_ASSERT_TRUE(vio_queue_arm(&t.f.q));
+	CU_ASSERT_EQUAL(pop(&t)->head, heads[1]);
+	CU_ASSERT_NOT_EQUAL(pop(&t)->head, heads[0]);
+	CU_ASSERT_TRUE(empty(&t));
+	fini(&t);
+}
+
 static void test_hostile_area(void)
 {
 	unsigned state = 7;
@@ -352,6 +395,8 @@ static CU_TestInfo tests[] = {
 	{"death before publishing", test_died_before_publishing},
 	{"many deaths", test_many_deaths},
 	{"death with chains held back", test_died_with_chains_held_back},
+	{"a fault ends taking again", test_fault_ends_taking_again},
+	{"armed while taking again", test_armed_while_taking_again},
 	{"a hostile area", test_hostile_area},
 	{"prepare", test_prepare},
 	CU_TEST_INFO_NULL,
