@@ -22,6 +22,9 @@
 
 #define CHAIN_MAX_BYTES (UINT64_C(1) << 32) /* SPLIT-DRV: no chain is longer than 2^32 bytes */
 
+/* The time of one chain in so many entries of the ring is taken; a power of two. */
+#define LATENCY_EVERY 64u
+
 /* vio_chain.state; 0: not popped. What most chains do not have costs push one look at all of it. */
 #define CHAIN_BUSY    0x1u
 #define CHAIN_TRACKED 0x2u
@@ -157,7 +160,7 @@ static int inflight_start(struct vio_queue *q, struct vio_inflight *area)
 	if (n < 0)
 		return n;
 	q->inflight = area;
-	q->special = true;
+	q->usual = 0;
 	q->n_resubmit = (uint16_t)n;
 	q->next_avail = q->shadow_avail = (uint16_t)(q->used_idx + q->n_resubmit);
 	return 0;
@@ -168,7 +171,7 @@ static int in_order_start(struct vio_queue *q)
 	q->order = calloc(q->size, sizeof(*q->order));
 	if (!q->order)
 		return -ENOMEM;
-	q->special = true;
+	q->usual = 0;
 	return 0;
 }
 
@@ -192,6 +195,7 @@ int vio_queue_start(struct vio_queue *q, const struct vio_mem *mem,
 	q->size = cfg->size;
 	q->mask = cfg->size - 1;
 	q->chain_max = chain_max(q);
+	q->usual = LATENCY_EVERY - 1;
 	q->event_idx = cfg->event_idx;
 	q->indirect = cfg->indirect;
 	q->desc = vio_mem_ptr(mem, cfg->desc_gpa, q->size * sizeof(struct vring_desc));
@@ -269,18 +273,20 @@ static inline struct desc desc_copy(const void *p)
 			     .next = (uint16_t)(hi >> 48)};
 }
 
-/* The buffer is not all in the region used last: find its region, or split it over several. */
-static __attribute__((noinline)) int walk_add_slow(struct vio_queue *q, struct walk *w,
-						   uint64_t addr, uint64_t len)
+/*
+ * The buffer is not all in the region used last: find its region, or split it over several. Returns
+ * how many vectors were filled; those after the first come out of `spare`. Not told where the walk
+ * is, so that pop can keep that in registers.
+ */
+static __attribute__((noinline)) int walk_add_slow(struct vio_queue *q, struct iovec *iov,
+						   uint32_t spare, uint64_t addr, uint64_t len)
 {
-	for (;;) {
+	for (int n = 1;; n++) {
 		const struct vio_mem_region *r = vio_mem_find(q->mem, addr);
 		uint64_t off, part;
 
-		if (!r && VIO_DEFECT("buffer-outside-left-out")) {
-			w->bytes -= len;
-			return 0;
-		}
+		if (!r && VIO_DEFECT("buffer-outside-left-out"))
+			return n - 1;
 		if (!r)
 			return queue_fault(q, "buffer outside guest memory");
 		q->hot_gpa = r->gpa;
@@ -288,10 +294,10 @@ static __attribute__((noinline)) int walk_add_slow(struct vio_queue *q, struct w
 		q->hot_hva = r->hva;
 		off = addr - r->gpa;
 		part = len < r->size - off ? len : r->size - off;
-		*w->iov++ = (struct iovec){.iov_base = q->hot_hva + off, .iov_len = part};
+		*iov++ = (struct iovec){.iov_base = q->hot_hva + off, .iov_len = part};
 		if (part == len)
-			return 0;
-		if (w->spare-- == 0 || VIO_DEFECT("buffer-in-two-regions-refused"))
+			return n;
+		if (spare-- == 0 || VIO_DEFECT("buffer-in-two-regions-refused"))
 			return queue_fault(q, "buffers cross too many memory regions");
 		addr += part; /* to 0 at the end of the address space */
 		len -= part;
@@ -314,8 +320,19 @@ static inline __attribute__((always_inline)) int walk_add(struct vio_queue *q, s
 		return queue_fault(q, "device-readable buffer after a device-writable one");
 	}
 	w->bytes += d->len;
-	if (VIO_UNLIKELY(off >= q->hot_size || d->len > q->hot_size - off))
-		return walk_add_slow(q, w, d->addr, d->len);
+	if (VIO_UNLIKELY(off >= q->hot_size || d->len > q->hot_size - off)) {
+		int n = walk_add_slow(q, w->iov, w->spare, d->addr, d->len);
+
+		if (n < 0)
+			return n;
+		if (VIO_DEFECT("buffer-outside-left-out") && n == 0) {
+			w->bytes -= d->len;
+			return 0;
+		}
+		w->iov += n;
+		w->spare -= (uint32_t)n - 1;
+		return 0;
+	}
 	*w->iov++ = (struct iovec){.iov_base = q->hot_hva + off, .iov_len = d->len};
 	return 0;
 }
@@ -324,23 +341,23 @@ static inline __attribute__((always_inline)) int walk_add(struct vio_queue *q, s
 struct indirect {
 	uint64_t gpa;
 	const char *table;
-	uint32_t n;
+	uint32_t len;
 };
 
-static const void *indirect_entry(const struct vio_queue *q, const struct indirect *t, uint32_t i)
+static const void *indirect_entry(const struct vio_queue *q, const struct indirect *t, uint32_t at)
 {
 	if (VIO_LIKELY(t->table != NULL))
-		return t->table + i * sizeof(struct vring_desc);
-	return vio_mem_ptr(q->mem, t->gpa + i * sizeof(struct vring_desc),
-			   sizeof(struct vring_desc));
+		return t->table + at;
+	return vio_mem_ptr(q->mem, t->gpa + at, sizeof(struct vring_desc));
 }
 
 /* "Indirect Descriptors": `d` refers to a table; walk that. */
-static int walk_indirect(struct vio_queue *q, struct walk *w, const struct desc *d)
+static inline __attribute__((always_inline)) int walk_indirect(struct vio_queue *q, struct walk *w,
+							       const struct desc *d)
 {
-	struct indirect t = {.gpa = d->addr, .n = d->len / sizeof(struct vring_desc)};
+	struct indirect t = {.gpa = d->addr, .len = d->len};
 	uint64_t off = d->addr - q->hot_gpa;
-	uint32_t i = 0;
+	uint32_t at = 0; /* bytes into the table */
 
 	if (VIO_DEFECT("indirect-write-flag-refused") && d->flags & VRING_DESC_F_WRITE)
 		return queue_fault(q, "indirect descriptor with the write flag");
@@ -351,7 +368,7 @@ static int walk_indirect(struct vio_queue *q, struct walk *w, const struct desc 
 	if (d->flags & VRING_DESC_F_NEXT)
 		return queue_fault(q, "indirect descriptor with the next flag");
 	if (VIO_DEFECT("indirect-length-unchecked") && d->len >= sizeof(struct vring_desc))
-		; /* what is left over is not looked at */
+		t.len -= d->len % sizeof(struct vring_desc);
 	else if (d->len == 0 || d->len % sizeof(struct vring_desc))
 		return queue_fault(q, "indirect table length is not a multiple of 16");
 	if (VIO_LIKELY(off < q->hot_size && d->len <= q->hot_size - off))
@@ -359,7 +376,7 @@ static int walk_indirect(struct vio_queue *q, struct walk *w, const struct desc 
 	else
 		t.table = vio_mem_ptr(q->mem, d->addr, d->len);
 	for (;;) {
-		const void *p = indirect_entry(q, &t, i);
+		const void *p = indirect_entry(q, &t, at);
 		struct desc e;
 		int r;
 
@@ -376,8 +393,10 @@ static int walk_indirect(struct vio_queue *q, struct walk *w, const struct desc 
 			return 0;
 		if (VIO_UNLIKELY(--w->left == 0))
 			return queue_fault(q, "chain longer than the queue size, or than 1024");
-		i = VIO_DEFECT("indirect-sequential") ? i + 1 : e.next;
-		if (VIO_UNLIKELY(i >= t.n))
+		at = (VIO_DEFECT("indirect-sequential") ? at / sizeof(struct vring_desc) + 1
+							: e.next) *
+		     sizeof(struct vring_desc);
+		if (VIO_UNLIKELY(at >= t.len))
 			return queue_fault(q, "next index outside the indirect table");
 	}
 }
@@ -531,8 +550,7 @@ static void in_order_take(struct vio_queue *q, struct vio_chain *c)
 /* ---- latency -----------------------------------------------------------------------------------
  */
 
-#define LATENCY_EVERY 64u /* entries of the ring; a power of two */
-#define LATENCY_UNIT  7	  /* the first bucket is of 2^7 ns */
+#define LATENCY_UNIT 7 /* the first bucket is of 2^7 ns */
 
 uint64_t vio_latency_bound(unsigned bucket)
 {
@@ -592,7 +610,7 @@ static void pop_kept(struct vio_queue *q, struct vio_chain *c)
 
 static __attribute__((noinline)) void pop_special(struct vio_queue *q, struct vio_chain *c)
 {
-	if (q->special)
+	if (!q->usual)
 		pop_kept(q, c);
 	if (q->next_avail % LATENCY_EVERY == 0 && !q->untimed)
 		latency_begin(c);
@@ -644,7 +662,7 @@ int vio_queue_pop(struct vio_queue *q, struct vio_chain **out)
 	c->state = CHAIN_BUSY;
 	q->in_flight++;
 	*out = c;
-	if (VIO_UNLIKELY(q->special || q->next_avail % LATENCY_EVERY == 0))
+	if (VIO_UNLIKELY(!(q->next_avail & q->usual)))
 		pop_special(q, c);
 	return 1;
 }

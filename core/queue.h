@@ -123,7 +123,7 @@ struct vio_queue {
 	uint16_t chain_max; /* descriptors of a chain */
 	bool event_idx;
 	bool indirect;
-	bool special; /* chains are tracked, or used in order: more to do than usual at pop */
+	uint16_t usual; /* next_avail has one of these bits: nothing but the usual to do at pop */
 
 	/* ring: state */
 	uint16_t next_avail;   /* next available entry to pop */
