@@ -170,6 +170,12 @@ int vio_port_set_offloads(struct vio_port *port, uint64_t offloads)
 	return port->ops->set_offloads ? port->ops->set_offloads(port, offloads) : 0;
 }
 
+void vio_port_set_link(struct vio_port *port, bool up)
+{
+	if (port->ops->set_link)
+		port->ops->set_link(port, up);
+}
+
 void vio_port_link(struct vio_port *port, bool up)
 {
 	if (port->on_link)

@@ -132,6 +132,8 @@ struct vio_port_ops {
 	void (*select)(struct vio_port_queue *pq, bool on);
 	/* Any thread. See vio_port_set_offloads(). Optional when the port brings no such frames. */
 	int (*set_offloads)(struct vio_port *port, uint64_t offloads);
+	/* Any thread. See vio_port_set_link(). Optional: the other side has no link to look at. */
+	void (*set_link)(struct vio_port *port, bool up);
 	/* Any thread, no queue attached. Required. */
 	void (*close)(struct vio_port *port);
 };
@@ -197,6 +199,12 @@ VIO_EXPORT void vio_port_select(struct vio_port_queue *pq, bool on);
  * take incomplete ones does it on the way. 0 or -errno.
  */
 VIO_EXPORT int vio_port_set_offloads(struct vio_port *port, uint64_t offloads);
+
+/*
+ * This end of the link, as the operator wants it; up at first. A port shows it to the other side if
+ * it can; the device keeps frames back. Any thread.
+ */
+VIO_EXPORT void vio_port_set_link(struct vio_port *port, bool up);
 
 /* For ports: the link changed. */
 VIO_EXPORT void vio_port_link(struct vio_port *port, bool up);

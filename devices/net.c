@@ -227,6 +227,7 @@ void vio_net_set_link(struct vio_device *dev, bool up)
 
 	pthread_mutex_lock(&net->lock);
 	net->link_wanted = up;
+	vio_port_set_link(net->port, up);
 	link_update(net);
 	pthread_mutex_unlock(&net->lock);
 }
@@ -354,6 +355,8 @@ static void net_destroy(struct vio_device *dev)
 
 	net->port->on_link = NULL;
 	net->port->user = NULL;
+	if (!net->link_wanted)
+		vio_port_set_link(net->port, true); /* as the next device expects it */
 	for (uint16_t i = 0; i < net->pairs; i++)
 		net_mail_fini(&net->pair[i].mail);
 	vio_device_fini(dev);

@@ -57,7 +57,7 @@ VIO_EXPORT int vio_net_create(const struct vio_device_env *env, const struct vio
 /*
  * The link as the operator wants it: up, unless said otherwise; the driver sees a link when the
  * port has one, too. While it is down no frame passes in either direction (transmitted ones are
- * dropped, received ones stay in the port).
+ * dropped, received ones stay in the port), and the host sees the carrier of a tap go.
  */
 VIO_EXPORT void vio_net_set_link(struct vio_device *dev, bool up);
 

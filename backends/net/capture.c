@@ -208,6 +208,11 @@ static void capture_select(struct vio_port_queue *pq, bool on)
 	vio_port_select(to_queue(pq)->inner, on);
 }
 
+static void capture_set_link(struct vio_port *port, bool up)
+{
+	vio_port_set_link(to_capture(port)->inner, up);
+}
+
 static int capture_set_offloads(struct vio_port *port, uint64_t offloads)
 {
 	return vio_port_set_offloads(to_capture(port)->inner, offloads);
@@ -240,6 +245,7 @@ static const struct vio_port_ops capture_ops = {
 	.receive = capture_receive,
 	.select = capture_select,
 	.set_offloads = capture_set_offloads,
+	.set_link = capture_set_link,
 	.close = capture_close,
 };
 

@@ -304,5 +304,6 @@ const struct vio_port_ops tap_ops = {
 	.receive = tap_receive,
 	.select = tap_select,
 	.set_offloads = tap_set_offloads,
+	.set_link = tap_set_link,
 	.close = tap_close,
 };

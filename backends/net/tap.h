@@ -8,6 +8,7 @@
  */
 
 #include <linux/if.h>
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include <viodm/ports.h>
@@ -18,6 +19,8 @@ struct tap_port {
 	bool has_mac;
 	uint64_t offloads;  /* VIRTIO_NET_F_... */
 	_Atomic(bool) gone; /* the interface was deleted */
+	pthread_mutex_t lock;
+	bool carrier_due; /* under the lock: the kernel did not take it while no pair was enabled */
 	int links; /* a socket that hears of changes of interfaces, or -1: reading tells enough */
 	uint16_t n;
 	int fd[]; /* of the pairs; those but the first are disabled while not attached */
@@ -33,6 +36,7 @@ static inline struct tap_port *to_tap(struct vio_port *port)
 /* tap_open.c: the members of tap_ops that are about the interface. */
 int tap_info(struct vio_port *port, struct vio_port_info *info);
 int tap_set_offloads(struct vio_port *port, uint64_t offloads);
+void tap_set_link(struct vio_port *port, bool up);
 void tap_close(struct vio_port *port);
 
 /* An interface changed: is it ours, and deleted? */

@@ -21,6 +21,9 @@
 #define TUN_F_USO4 0x20
 #define TUN_F_USO6 0x40
 #endif
+#ifndef TUNSETCARRIER /* Linux 4.20 */
+#define TUNSETCARRIER _IOW('T', 226, int)
+#endif
 #define TUN_F_USO (TUN_F_USO4 | TUN_F_USO6)
 #define TUN_F_TSO (TUN_F_TSO4 | TUN_F_TSO6)
 
@@ -140,11 +143,35 @@ bool tap_deleted(struct tap_port *tp)
 	return tap_ioctl(tp->fd[0], TUNGETIFF, &ifr) < 0;
 }
 
+/* Locked. A macvtap has none of its own; nor has an interface a carrier whose pairs are disabled.
+ */
+static void tap_carrier(struct tap_port *tp, bool up)
+{
+	int carrier = up;
+
+	tp->carrier_due = tap_ioctl(tp->fd[0], TUNSETCARRIER, &carrier) < 0 && up;
+}
+
 int tap_enable(struct tap_port *tp, uint16_t index, bool on)
 {
 	struct ifreq ifr = {.ifr_flags = on ? IFF_ATTACH_QUEUE : IFF_DETACH_QUEUE};
+	int r;
 
-	return tap_ioctl(tp->fd[index], TUNSETQUEUE, &ifr);
+	pthread_mutex_lock(&tp->lock);
+	r = tap_ioctl(tp->fd[index], TUNSETQUEUE, &ifr);
+	if (r == 0 && on && tp->carrier_due)
+		tap_carrier(tp, true);
+	pthread_mutex_unlock(&tp->lock);
+	return r;
+}
+
+void tap_set_link(struct vio_port *port, bool up)
+{
+	struct tap_port *tp = to_tap(port);
+
+	pthread_mutex_lock(&tp->lock);
+	tap_carrier(tp, up);
+	pthread_mutex_unlock(&tp->lock);
 }
 
 /*
@@ -199,6 +226,7 @@ void tap_close(struct vio_port *port)
 		close(tp->fd[i]);
 	if (tp->links >= 0)
 		close(tp->links);
+	pthread_mutex_destroy(&tp->lock);
 	free(tp);
 }
 
@@ -241,6 +269,7 @@ static int tap_alloc(uint16_t n, struct tap_port **out)
 	if (!tp)
 		return -ENOMEM;
 	tp->base.ops = &tap_ops;
+	pthread_mutex_init(&tp->lock, NULL);
 	tp->links = -1;
 	*out = tp;
 	return 0;
@@ -324,6 +353,7 @@ static int tap_open_fds(const struct vio_port_tap_config *cfg, bool macvtap, str
 	if (r == 0)
 		r = tap_setup(tp, macvtap);
 	if (r < 0) {
+		pthread_mutex_destroy(&tp->lock);
 		free(tp);
 		return r;
 	}

@@ -331,6 +331,46 @@ static void test_no_pair(void)
 	no_pair(3);
 }
 
+static bool host_sees_carrier(void)
+{
+	return netns_try("ip link show tap0 | grep -q LOWER_UP");
+}
+
+static bool carrier_waits(bool up)
+{
+	for (unsigned i = 0; i < 40 && host_sees_carrier() != up; i++)
+		usleep(50000);
+	return host_sees_carrier() == up;
+}
+
+/* The operator pulls the cable: the host sees it, also when it comes back while no pair is there.
+ */
+static void test_carrier(void)
+{
+	struct rig t;
+
+	for (unsigned pairs = 1; pairs <= 2; pairs++) {
+		rig_init(&t, pairs);
+		CU_ASSERT_TRUE(carrier_waits(true));
+		vio_port_set_link(t.port, false);
+		CU_ASSERT_TRUE(carrier_waits(false));
+		vio_port_set_link(t.port, true);
+		CU_ASSERT_TRUE(carrier_waits(true));
+		vio_port_set_link(t.port, false);
+		for (unsigned i = 0; i < pairs; i++)
+			vio_port_select(t.u[i]->pq, false);
+		vio_port_set_link(t.port, true);
+		vio_port_select(t.u[0]->pq, true);
+		CU_ASSERT_TRUE(carrier_waits(true));
+		vio_port_set_link(t.port, false);
+		vio_port_select(t.u[0]->pq, false);
+		vio_port_select(t.u[0]->pq, true);
+		CU_ASSERT_TRUE(carrier_waits(false));
+		CU_ASSERT_EQUAL(t.n_down + t.n_up, 0);
+		rig_fini(&t);
+	}
+}
+
 static CU_TestInfo tests[] = {
 	{"offload bits", test_offload_bits},
 	{"offloads received", test_offloads_received},
@@ -338,6 +378,7 @@ static CU_TestInfo tests[] = {
 	{"multi-queue", test_multi_queue},
 	{"the first pair left out", test_first_pair_left_out},
 	{"no pair", test_no_pair},
+	{"carrier", test_carrier},
 	CU_TEST_INFO_NULL,
 };
 
