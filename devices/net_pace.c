@@ -77,13 +77,13 @@ static void rx_release(struct net_pair *p)
 }
 
 /* What is received beside a bulk of transmitted frames, mostly their acknowledgements, comes with
- * the tick, too. */
+ * the tick, too. Not with a full port: it may be waiting for its frames to be received. */
 static void rx_hold(struct net_pair *p)
 {
 	struct net_pace *pace = &p->pace;
 	uint64_t tx = p->txl.q->stats.bytes_written - pace->seen_tx, rx;
 
-	if (!p->rxl.q)
+	if (!p->rxl.q || p->tx->stalled)
 		return;
 	rx = p->rxl.q->stats.bytes_read - pace->seen_rx;
 	pace->seen_tx += tx;
