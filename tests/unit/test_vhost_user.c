@@ -245,6 +245,7 @@ static void test_embedder_resets(void)
 /* A thread of the embedder's, which is not the one that serves the socket. */
 struct monitor {
 	struct vio_device *dev;
+	bool resets;
 	_Atomic bool stop, stopped;
 	pthread_t thread;
 };
@@ -255,6 +256,8 @@ static void *monitor_thread(void *arg)
 
 	while (!m->stop) {
 		CU_ASSERT_EQUAL(vio_device_pause(m->dev), 0);
+		if (m->resets)
+			vio_device_reset(m->dev);
 		CU_ASSERT_EQUAL(vio_device_resume(m->dev), 0);
 	}
 	m->stopped = true;
@@ -292,6 +295,45 @@ static void test_pauses_meet_stops(void)
 {
 	pauses_meet_stops(false);
 	pauses_meet_stops(true);
+}
+
+/* Front-ends come and go, some in the middle of a request, while the embedder has its way. */
+static void disconnects_meet_the_embedder(bool queue_thread, bool resets)
+{
+	struct monitor m = {.resets = resets};
+	struct fix f;
+	struct fe fe;
+
+	fix_open(&f, queue_thread);
+	m.dev = f.dev;
+	MUST(-pthread_create(&m.thread, NULL, monitor_thread, &m));
+	for (unsigned n = 1; n <= 60; n++) {
+		fe_open(&fe, &f);
+		if (fe_start(&fe) == 0 && n % 2)
+			fe_submit(&fe, 0, VIRTIO_BLK_T_IN, 0, fe.buf + 4096);
+		fe_close(&fe);
+		CU_ASSERT_EQUAL(f.connects, n);
+		CU_ASSERT_EQUAL(f.disconnects, n);
+	}
+	m.stop = true;
+	while (!m.stopped)
+		vio_loop_manual_run(f.loop, 1);
+	pthread_join(m.thread, NULL);
+	CU_ASSERT_FALSE(vio_device_paused(f.dev));
+	CU_ASSERT_EQUAL(f.warnings, 0);
+	fe_open(&fe, &f);
+	CU_ASSERT_EQUAL(fe_start(&fe), 0);
+	fe_submit(&fe, 0, VIRTIO_BLK_T_IN, 0, fe.buf + 4096);
+	while (!fe_used(&fe, 0)) /* by the queue's thread */
+		;
+	CU_ASSERT_EQUAL(fe_status(&fe), VIRTIO_BLK_S_OK);
+	pair_close(&fe);
+}
+
+static void test_disconnects_meet_the_embedder(void)
+{
+	for (unsigned i = 0; i < 4; i++)
+		disconnects_meet_the_embedder(i % 2, i / 2);
 }
 
 /* A driver that begins anew with other features, without anybody saying "reset". */
@@ -561,6 +603,7 @@ int main(void)
 		TEST(reset_device),
 		TEST(embedder_resets),
 		TEST(pauses_meet_stops),
+		TEST(disconnects_meet_the_embedder),
 		TEST(other_features),
 		TEST(status),
 		TEST(status_refuses),
