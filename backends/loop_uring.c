@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <time.h>
 
 #define ENTRIES 256
 
@@ -198,14 +197,6 @@ static void on_call(struct vio_watch *w)
 /* ---- running -----------------------------------------------------------------------------------
  */
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 static void cpu_relax(void)
 {
 #if defined(__x86_64__)
@@ -235,14 +226,14 @@ static bool spin(struct loop_uring *lu)
 
 	if (lu->poll_ns == 0 || !lu->pollers)
 		return false;
-	end = now_ns() + lu->poll_ns;
+	end = vio_now_ns() + lu->poll_ns;
 	do {
 		for (int i = 0; i < SPINS_PER_CLOCK; i++) {
 			if (turn(lu))
 				return true;
 			cpu_relax();
 		}
-	} while (now_ns() < end && !lu->stop);
+	} while (vio_now_ns() < end && !lu->stop);
 	return false;
 }
 
@@ -268,10 +259,10 @@ static void adapt(struct loop_uring *lu, uint64_t slept_ns)
 
 static void doze(struct loop_uring *lu)
 {
-	uint64_t start = now_ns();
+	uint64_t start = vio_now_ns();
 
 	uring_wait(&lu->u);
-	adapt(lu, now_ns() - start);
+	adapt(lu, vio_now_ns() - start);
 }
 
 void loop_uring_run(struct vio_loop *loop)

@@ -18,7 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
 #define CHAIN_MAX_BYTES (UINT64_C(1) << 32) /* SPLIT-DRV: no chain is longer than 2^32 bytes */
 
@@ -571,23 +570,15 @@ static unsigned latency_bucket(uint64_t ns)
 	return bucket < VIO_LATENCY_BUCKETS ? bucket : VIO_LATENCY_BUCKETS - 1;
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 static void latency_begin(struct vio_chain *c)
 {
 	c->state |= CHAIN_TIMED;
-	c->popped_ns = now_ns();
+	c->popped_ns = vio_now_ns();
 }
 
 static void latency_end(struct vio_queue *q, const struct vio_chain *c)
 {
-	vio_count(&q->stats.latency[latency_bucket(now_ns() - c->popped_ns)], 1);
+	vio_count(&q->stats.latency[latency_bucket(vio_now_ns() - c->popped_ns)], 1);
 }
 
 /* ---- popping -----------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 #include <viodm/util.h>
 
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 void vio_event_signal(int fd)
@@ -18,6 +19,14 @@ void vio_event_take(int fd)
 	ssize_t n = read(fd, &count, sizeof(count));
 
 	(void)n;
+}
+
+uint64_t vio_now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
 static const char *const level_name[] = {"error", "warning", "info", "debug"};

@@ -58,6 +58,9 @@ VIO_EXPORT void vio_event_signal(int fd);
 /* Takes what an eventfd or a timer counted, of which there may be nothing; O_NONBLOCK is set. */
 VIO_EXPORT void vio_event_take(int fd);
 
+/* CLOCK_MONOTONIC, in nanoseconds. Any thread. */
+VIO_EXPORT uint64_t vio_now_ns(void);
+
 enum vio_log_level { VIO_LOG_ERROR, VIO_LOG_WARN, VIO_LOG_INFO, VIO_LOG_DEBUG };
 
 /*

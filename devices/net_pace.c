@@ -9,8 +9,6 @@
  */
 #include "net_internal.h"
 
-#include <time.h>
-
 #define WINDOW 16 /* kicked runs, or ticks, between two decisions */
 
 /* Worth it: so many kicks in a window, for few frames each that are not tiny, and quickly. */
@@ -26,20 +24,12 @@
 
 #define FRAMES_WAIT_MAX 16 /* more do not wait for the tick */
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 static void window_begin(struct net_pair *p)
 {
 	const struct vio_queue_stats *s = &p->txl.q->stats;
 
 	p->pace.n = 0;
-	p->pace.since = now_ns();
+	p->pace.since = vio_now_ns();
 	p->pace.kicks = s->kicks;
 	p->pace.frames = s->requests;
 	p->pace.bytes = s->bytes_written;
@@ -162,7 +152,7 @@ void net_pace_kicked(struct net_pair *p)
 
 	if (++pace->n < WINDOW)
 		return;
-	if (now_ns() - pace->since < (uint64_t)WINDOW * pace->usecs * 1000 &&
+	if (vio_now_ns() - pace->since < (uint64_t)WINDOW * pace->usecs * 1000 &&
 	    s->kicks - pace->kicks >= KICKS_MIN && frames <= FRAMES_THIN &&
 	    s->bytes_written - pace->bytes >= frames * FRAME_BYTES_MIN) {
 		if (pace->skip > 0)

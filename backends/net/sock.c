@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #define ETH_HDR	     14u
@@ -151,11 +150,8 @@ bool sock_frame_ok(const struct vio_frame *f)
 
 bool sock_may_log(struct sock_quiet *quiet)
 {
-	struct timespec ts;
-	uint64_t now;
+	uint64_t now = vio_now_ns();
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	now = (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 	if (now < quiet->until)
 		return false;
 	quiet->until = now + QUIET_PERIOD;

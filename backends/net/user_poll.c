@@ -176,11 +176,8 @@ static void on_unregister(int fd, void *opaque)
 
 static int64_t on_clock(void *opaque)
 {
-	struct timespec ts;
-
 	(void)opaque;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+	return (int64_t)vio_now_ns();
 }
 
 static int64_t now_ms(void)
